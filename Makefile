@@ -1,0 +1,47 @@
+# run, test, check, lock, bench, soak. PYTHON picks the interpreter (3.11 to 3.14), VENV the environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.DELETE_ON_ERROR:
+.PHONY: run test check lock bench soak clean
+
+run: $(VENV)/run.stamp
+	$(BIN)/python -m app serve
+
+test: $(VENV)/dev.stamp
+	VENV=$(abspath $(VENV)) scripts/check
+	VENV=$(abspath $(VENV)) scripts/test
+
+check: $(VENV)/dev.stamp
+	VENV=$(abspath $(VENV)) scripts/check
+
+lock: $(VENV)/dev.stamp
+	VENV=$(abspath $(VENV)) scripts/lock
+
+bench: $(VENV)/dev.stamp
+	@test -x bench/run || { echo "make bench: bench/run is not there" >&2; exit 1; }
+	PATH="$(abspath $(BIN)):$$PATH" bench/run
+
+soak: $(VENV)/dev.stamp
+	@test -x scripts/soak || { echo "make soak: scripts/soak is not there" >&2; exit 1; }
+	PATH="$(abspath $(BIN)):$$PATH" scripts/soak
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || \
+	  { echo "Python 3.11 to 3.14 is needed, and $(PYTHON) is not one: try make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than its lock when what is locked is installed.
+$(VENV)/run.stamp: requirements.lock | $(BIN)/python
+	$(PIP) -r requirements.lock
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(PIP) -r requirements-dev.lock
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,5 @@
+"""`python -m app` is the command `verbatim`."""
+
+from app.cli.main import run
+
+run()

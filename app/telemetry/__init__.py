@@ -1,0 +1,1 @@
+"""Logs, metrics and background tasks: what the product says about itself."""
