@@ -1,0 +1,79 @@
+"""One frame: its layout in bytes, written and read. Pure; the format is described in the package's docstring."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from app.errors import FrameError
+from app.exchange import FrameType
+
+MAGIC = b"\xf5LJ1"
+FORMAT_VERSION = 1
+MAX_PAYLOAD_BYTES = 1 << 20
+FLAG_MORE = 1
+NO_EXCHANGE = bytes(16)
+
+_PREFIX = struct.Struct("<4sI")
+_REST = struct.Struct("<IBBH16sQI")
+HEADER_BYTES = _PREFIX.size + _REST.size
+
+
+def salt_crc(salt: bytes) -> int:
+    """CRC-32 of a segment's salt: the start value of every frame's CRC in that segment."""
+    return zlib.crc32(salt)
+
+
+def encode_frame(
+    start_crc: int, kind: int, exchange_id: bytes, monotonic_ns: int, sequence: int, payload: bytes, flags: int = 0
+) -> bytes:
+    """The 44 header bytes for a payload of at most 1 MiB; the payload follows them on disk."""
+    rest = _REST.pack(len(payload), kind, flags, FORMAT_VERSION, exchange_id, monotonic_ns, sequence)
+    return _PREFIX.pack(MAGIC, zlib.crc32(payload, zlib.crc32(rest, start_crc))) + rest
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame as read: where it stands in its segment and what it holds."""
+
+    offset: int
+    kind: int
+    flags: int
+    exchange_id: bytes
+    monotonic_ns: int
+    sequence: int
+    payload: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes it takes in the segment."""
+        return HEADER_BYTES + len(self.payload)
+
+
+def decode_frame(data: bytes | memoryview, position: int, start_crc: int, base_offset: int = 0) -> Frame | None:
+    """The frame at `position` of `data`, or None where it is not all there yet; `base_offset` is where data stands
+    in the segment. Raises FrameError where no valid frame of this format starts here."""
+    available = len(data) - position
+    head = bytes(data[position : position + HEADER_BYTES])
+    if head[:4] != MAGIC[: len(head)]:
+        raise FrameError("no magic")
+    if available < HEADER_BYTES:
+        return None
+    crc = _PREFIX.unpack_from(head)[1]
+    length, kind, flags, version, exchange_id, monotonic_ns, sequence = _REST.unpack_from(head, _PREFIX.size)
+    if length > MAX_PAYLOAD_BYTES:
+        raise FrameError(f"payload of {length} bytes")
+    if available < HEADER_BYTES + length:
+        return None
+    payload = bytes(data[position + HEADER_BYTES : position + HEADER_BYTES + length])
+    if zlib.crc32(payload, zlib.crc32(head[_PREFIX.size :], start_crc)) != crc:
+        raise FrameError("CRC")
+    if version != FORMAT_VERSION:
+        raise FrameError(f"format version {version}")
+    return Frame(base_offset + position, kind, flags, exchange_id, monotonic_ns, sequence, payload)
+
+
+def is_known(kind: int) -> bool:
+    """True for the frame types of this version; readers skip others."""
+    return kind in FrameType._value2member_map_

@@ -1,0 +1,216 @@
+"""Heads of requests and answers: what is refused, what goes on and in which bytes. Pure.
+
+Rules: RFC 9110 and 9112, made stricter where leniency lets two parsers disagree (request smuggling), and
+`docs/decisions/`. Names and values go on as they came, in order and case; only hop-by-hop fields, `Expect`,
+`x-verbatim-*` and `Host` are changed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from app.proxy.upstream import Headers, Upstream
+
+DEFAULT_UPSTREAM = "v1"
+MAX_HEAD_BYTES = 64 << 10
+MAX_FIELD_BYTES = 16 << 10
+MAX_FIELDS = 100
+MAX_TARGET_BYTES = 16 << 10
+
+_METHODS = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
+_HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+_NOT_FORWARDED = _HOP_BY_HOP | {b"expect"}
+_FRAMING = frozenset((b"content-length", b"host"))
+_OWN_PREFIX = b"x-verbatim-"
+_BAD_BYTES = re.compile(rb"[\x00\r\n]")
+_BAD_TARGET = re.compile(rb"[\x00-\x20\x7f-\xff\\#]|%00|%0[aAdD]|/(?:\.|%2[eE]){1,2}(?=/|\?|$)")
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]*(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_DIGITS = re.compile(rb"\d{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that Verbatim answers itself: status, a word for programs, a line for people, the field it is about."""
+
+    status: int
+    code: str
+    message: str
+    param: str | None = None
+
+
+class RequestHead:
+    """A request head as it came, with what was read from it."""
+
+    __slots__ = (
+        "chunked",
+        "expects_continue",
+        "headers",
+        "keep_alive",
+        "length_bytes",
+        "method",
+        "named_hops",
+        "own_fields",
+        "refusal",
+        "target",
+        "version",
+    )
+
+    def __init__(self, method: bytes, target: bytes, version: bytes, headers: Headers) -> None:
+        self.method = method
+        self.target = target
+        self.version = version
+        """`1.0` or `1.1`."""
+        self.headers = headers
+        self.length_bytes: int | None = None
+        self.chunked = False
+        self.expects_continue = False
+        self.keep_alive = version == b"1.1"
+        self.named_hops: frozenset[bytes] = frozenset()
+        """Fields that `Connection` names, in lower case."""
+        self.own_fields: dict[bytes, bytes] = {}
+        """The x-verbatim-* fields, names in lower case without the prefix."""
+        self.refusal = self._read()
+
+    @property
+    def has_body(self) -> bool:
+        """True where a body was announced, be it empty in the end."""
+        return self.chunked or bool(self.length_bytes)
+
+    def _read(self) -> Refusal | None:
+        hosts = lengths = 0
+        problem: Refusal | None = None
+        for name, value in self.headers:
+            low = name.lower()
+            if low == b"host":
+                hosts += 1
+                if not _HOST.fullmatch(value):
+                    problem = Refusal(400, "bad_host", "the Host field is no host name; send the address of this proxy")
+            elif low == b"content-length":
+                lengths += 1
+                if not _DIGITS.fullmatch(value):
+                    problem = Refusal(400, "bad_content_length", "Content-Length is no decimal number of bytes")
+                else:
+                    self.length_bytes = int(value)
+            elif low in _NOT_FORWARDED:
+                problem = self._read_hop(low, value) or problem
+            elif low.startswith(_OWN_PREFIX):
+                self.own_fields[low[len(_OWN_PREFIX) :]] = value
+        if self.chunked and lengths:
+            problem = Refusal(400, "ambiguous_length", "Content-Length and Transfer-Encoding contradict each other")
+        elif lengths > 1:
+            problem = Refusal(400, "ambiguous_length", "more than one Content-Length")
+        elif hosts > 1 or (hosts == 0 and self.version == b"1.1"):
+            problem = Refusal(400, "bad_host", "send exactly one Host field")
+        return problem or self._limits()
+
+    def _read_hop(self, low: bytes, value: bytes) -> Refusal | None:
+        lowered = value.lower()
+        if low == b"transfer-encoding":
+            if lowered != b"chunked" or self.chunked or self.version != b"1.1":
+                return Refusal(400, "bad_transfer_encoding", "Transfer-Encoding may only be a single `chunked`, in HTTP/1.1")
+            self.chunked = True
+        elif low == b"connection":
+            names = frozenset(token.strip() for token in lowered.split(b","))
+            if b"close" in names:
+                self.keep_alive = False
+            self.named_hops |= names - {b"close", b"keep-alive", b""}
+            if self.named_hops & _FRAMING:
+                return Refusal(400, "bad_connection", "Connection may not name Host or Content-Length")
+        elif low == b"expect":
+            if lowered != b"100-continue":
+                return Refusal(417, "bad_expectation", "Expect may only be 100-continue")
+            self.expects_continue = self.version == b"1.1"
+        return None
+
+    def _limits(self) -> Refusal | None:
+        if len(self.headers) > MAX_FIELDS:
+            return Refusal(431, "too_many_fields", f"more than {MAX_FIELDS} header fields")
+        text = b"".join([part for field in self.headers for part in field])
+        if len(text) + 4 * len(self.headers) + len(self.target) > MAX_HEAD_BYTES or len(self.target) > MAX_TARGET_BYTES:
+            return Refusal(431, "head_too_large", f"the request head is larger than {MAX_HEAD_BYTES >> 10} KiB")
+        if len(text) > MAX_FIELD_BYTES and any(len(n) + len(v) > MAX_FIELD_BYTES for n, v in self.headers):
+            return Refusal(431, "field_too_large", f"a header field is larger than {MAX_FIELD_BYTES >> 10} KiB")
+        if _BAD_BYTES.search(text) or not all(_TOKEN.fullmatch(name) for name, _ in self.headers):
+            return Refusal(400, "bad_field", "a header field holds bytes that HTTP does not allow")
+        if self.method not in _METHODS:
+            return Refusal(405, "method_not_allowed", "use GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS")
+        if b"upgrade" in self.named_hops:
+            return Refusal(501, "upgrade_unsupported", "WebSockets and other upgrades are not supported yet")
+        return target_refusal(self.target)
+
+
+def target_refusal(target: bytes) -> Refusal | None:
+    """Why a request target is not passed on: only one unambiguous origin form is."""
+    if target[:1] != b"/" or target[:2] == b"//" or _BAD_TARGET.search(target):
+        return Refusal(
+            400, "bad_target", "the request target must be a plain absolute path: no host, `//`, `\\`, `.` or `..` segment"
+        )
+    return None
+
+
+def first_segment(target: bytes) -> bytes:
+    """The first raw segment of a target, which alone chooses the upstream: `v1` of `/v1/models?limit=2`."""
+    end = target.find(b"/", 1)
+    if end < 0:
+        end = len(target)
+    return target[1:end].partition(b"?")[0]
+
+
+def forwarded_target(target: bytes, upstream: Upstream) -> bytes:
+    """The target below the upstream's base URL: the name of a named upstream is taken off, the rest stays raw."""
+    if upstream.name == DEFAULT_UPSTREAM:
+        return target
+    rest = target[1 + len(upstream.name) :]
+    return rest if rest[:1] == b"/" else b"/" + rest
+
+
+def request_head_bytes(request: RequestHead, upstream: Upstream) -> bytes:
+    """The head that goes upstream, complete with its empty line."""
+    lines = [
+        request.method + b" " + upstream.prefix + forwarded_target(request.target, upstream) + b" HTTP/1.1",
+        b"Host: " + upstream.authority,
+    ]
+    named = request.named_hops
+    for name, value in request.headers:
+        low = name.lower()
+        if low == b"host":
+            # The field keeps the place and the case in which the client wrote it; there is at most one.
+            lines.append(lines.pop(1).replace(b"Host", name, 1))
+        elif low not in _NOT_FORWARDED and low not in named and not low.startswith(_OWN_PREFIX):
+            lines.append(name + b": " + value)
+    if request.chunked:
+        lines.append(b"Transfer-Encoding: chunked")
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def response_headers(headers: Headers, exchange_id: bytes) -> Headers:
+    """The fields that the client gets: all that came but hop-by-hop ones, and the exchange's id."""
+    named: frozenset[bytes] = frozenset()
+    passed: Headers = []
+    for field in headers:
+        low = field[0].lower()
+        if low in _HOP_BY_HOP:
+            if low == b"connection":
+                named |= frozenset(token.strip() for token in field[1].lower().split(b","))
+        elif low != b"x-verbatim-exchange-id":
+            passed.append(field)
+    if named - {b"close", b"keep-alive", b""}:
+        passed = [field for field in passed if field[0].lower() not in named or field[0].lower() in _FRAMING]
+    passed.append((b"x-verbatim-exchange-id", exchange_id))
+    return passed

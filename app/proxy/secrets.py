@@ -1,0 +1,150 @@
+"""What of a request or answer head may be kept: values on an allow-list stay, all others become fingerprints."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from urllib.parse import unquote_to_bytes
+
+from app.exchange import KeptHeaders
+
+KEPT_FIELDS = frozenset(
+    name.encode()
+    for name in """
+    accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
+    access-control-allow-headers access-control-allow-methods access-control-allow-origin
+    access-control-expose-headers access-control-max-age age allow alt-svc anthropic-beta anthropic-version
+    apim-request-id cache-control cf-cache-status cf-ray connection content-disposition content-encoding
+    content-language content-length content-range content-security-policy content-type
+    cross-origin-opener-policy date dnt etag expect expires host idempotency-key if-match if-modified-since
+    if-none-match if-range if-unmodified-since keep-alive last-modified location nel openai-beta openai-model
+    openai-organization openai-processing-ms openai-project openai-version origin pragma range referrer-policy
+    report-to request-id retry-after retry-after-ms sec-websocket-extensions sec-websocket-version server
+    server-timing strict-transport-security te trace-id traceparent tracestate trailer transfer-encoding upgrade
+    user-agent vary via x-accel-buffering x-client-request-id x-cloud-trace-context x-content-type-options
+    x-envoy-upstream-service-time x-frame-options x-groq-region x-ms-client-request-id x-ms-rai-invoked
+    x-ms-region x-openai-proxy-wasm x-powered-by x-request-id x-runtime x-should-retry x-verbatim-exchange-id
+    x-xss-protection
+    """.split()
+)
+KEPT_PREFIXES = (b"x-stainless-", b"x-ratelimit-", b"azureml-", b"anthropic-ratelimit-")
+CREDENTIAL_FIELDS = frozenset(
+    (b"authorization", b"proxy-authorization", b"api-key", b"x-api-key", b"x-goog-api-key", b"ocp-apim-subscription-key")
+)
+KEPT_QUERY = frozenset(
+    name.encode()
+    for name in """
+    after agent_id api-version before beta call_id deployment environment_id filter format include
+    include_obfuscation intent limit model name order order_by page purpose run_id starting_after start_time
+    end_time bucket_width group_by status stream type user variant
+    """.split()
+)
+SECRET_BODIES = re.compile(
+    rb"/+(?:realtime/+(?:client_secrets|sessions|transcription_sessions|translations/+client_secrets)"
+    rb"|chatkit/+sessions|organization/+admin_api_keys|service_accounts|webhook_endpoints"
+    rb"|vaults/+[^/]+/+credentials)(?:/|$)",
+    re.IGNORECASE,
+)
+_LOOKS_SECRET = re.compile(
+    rb"(?i:bearer)\s+[\w.~+/=-]{8,}|\b(?:sk|rk|pk|gsk|xai|ek)[-_][\w-]{16,}|\beyJ[\w-]{8,}\.[\w-]{8,}|"
+    rb"insecure-api-key\.[^\s,]+|//[^/\s?#]*:[^/\s?#]*@"
+)
+_TAIL_NEEDS_CHARACTERS = 20
+_CACHED_FINGERPRINTS = 4096
+
+
+class Redactor:
+    """Fingerprints under one key; remembers recent ones, since programs send the same values again and again."""
+
+    __slots__ = ("_cache", "_key")
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._cache: dict[bytes, bytes] = {}
+
+    def fingerprint(self, value: bytes) -> bytes:
+        """The first 16 hexadecimal digits of HMAC-SHA-256 of the value."""
+        found = self._cache.get(value)
+        if found is None:
+            if len(self._cache) >= _CACHED_FINGERPRINTS:
+                self._cache.clear()
+            found = self._cache[value] = hmac.digest(self._key, value, "sha256")[:8].hex().encode()
+        return found
+
+    def replaced(self, value: bytes) -> bytes:
+        """What stands for a value that is not kept."""
+        return b"hmac:" + self.fingerprint(value)
+
+    def kept(self, headers: list[tuple[bytes, bytes]], credential: bytes | None = None) -> KeptHeaders:
+        """The header list as it may be written: same names, order and duplicates."""
+        kept: KeptHeaders = []
+        for field in headers:
+            name = field[0].lower()
+            if name in KEPT_FIELDS or name.startswith(KEPT_PREFIXES):
+                kept.append(field)
+            else:
+                kept.append((field[0], self.replaced(field[1])))
+        if self.is_suspect(b"\n".join([value for _, value in kept]), credential):
+            kept = [(name, self.scrubbed(value, credential)) for name, value in kept]
+        return kept
+
+    def is_suspect(self, text: bytes, credential: bytes | None) -> bool:
+        """True where the text holds the call's credential or something that looks like one."""
+        return (credential is not None and credential in text) or b"?" in text or bool(_LOOKS_SECRET.search(text))
+
+    def scrubbed(self, text: bytes, credential: bytes | None) -> bytes:
+        """The text with every credential in it, and every query value that is not on the list, replaced."""
+        if credential:
+            text = text.replace(credential, self.replaced(credential))
+        text = _LOOKS_SECRET.sub(lambda found: self.replaced(found[0]), text)
+        before, mark, query = text.partition(b"?")
+        return before + mark + self._query(query) if mark else text
+
+    def target(self, target: bytes, credential: bytes | None) -> bytes:
+        """A request target as it may be written."""
+        if b"?" not in target and not self.is_suspect(target, credential):
+            return target
+        return self.scrubbed(target, credential)
+
+    def _query(self, query: bytes) -> bytes:
+        return b"&".join(self._query_field(field) for field in query.split(b"&"))
+
+    def _query_field(self, field: bytes) -> bytes:
+        name, equals, value = field.partition(b"=")
+        if not equals:
+            # A field without a name is a value; it stays only where it is a known word.
+            return field if not field or field in KEPT_QUERY else self.replaced(field)
+        plain = unquote_to_bytes(name)
+        if plain in KEPT_QUERY or plain.startswith((b"metadata[", b"include[")):
+            return field
+        return name + equals + self.replaced(value)
+
+
+def credential_of(headers: list[tuple[bytes, bytes]], target: bytes) -> bytes | None:
+    """The credential that a call presents: bearer token, API key field, WebSocket subprotocol or query field."""
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered in CREDENTIAL_FIELDS:
+            scheme, space, token = value.partition(b" ")
+            return token.strip() if space and scheme.lower() == b"bearer" else value.strip() or None
+        if lowered == b"sec-websocket-protocol":
+            for protocol in value.split(b","):
+                kind, dot, token = protocol.strip().partition(b"openai-insecure-api-key.")
+                if dot and not kind and token:
+                    return token
+    _, _, query = target.partition(b"?")
+    for field in query.split(b"&") if query else ():
+        name, _, value = field.partition(b"=")
+        if name.lower() in (b"key", b"api_key", b"api-key", b"token", b"access_token") and value:
+            return unquote_to_bytes(value)
+    return None
+
+
+def tail_of(credential: bytes) -> str | None:
+    """The last four characters of a credential long enough to spare them."""
+    return credential[-4:].decode("latin-1") if len(credential) >= _TAIL_NEEDS_CHARACTERS else None
+
+
+def has_secret_bodies(target: bytes) -> bool:
+    """True for routes whose bodies carry secrets; their bodies never enter the journal."""
+    return bool(SECRET_BODIES.search(unquote_to_bytes(target.partition(b"?")[0])))

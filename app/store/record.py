@@ -1,0 +1,155 @@
+"""What the store takes: one exchange with its meaning and its bytes, made by the recorder."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.exchange import KeptHeaders
+
+SLICE_BYTES = 4 << 20
+"""Longest slice of a body that is kept as one piece."""
+
+
+class BodySource(Protocol):
+    """The exact bytes of one body, held in memory or re-read from the journal at each call."""
+
+    @property
+    def length_bytes(self) -> int:
+        """Bytes in all."""
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of all bytes, 32 bytes."""
+
+    def slices(self) -> Iterable[bytes]:
+        """The bytes in order, each slice but the last SLICE_BYTES long; none where the body is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTime:
+    """When one piece of the answer arrived."""
+
+    offset_us: int
+    """Microseconds after the exchange began."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What `LOG=full` keeps beyond the row in `exchanges`."""
+
+    request_headers: KeptHeaders
+    response_headers: KeptHeaders | None
+    trailers: KeptHeaders
+    request_body: BodySource | None
+    """None where the route carries secrets in bodies; then length and digest are unknown too."""
+    response_body: BodySource | None
+    chunk_times: list[ChunkTime]
+    request_preview: str | None
+    response_preview: str | None
+    facts: str | None = None
+    """JSON text, safe for jsonb; written by a later decoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as reported; None is unknown, never zero."""
+
+    verbatim: str | None = None
+    """The provider's usage object as JSON text, safe for jsonb."""
+    source: str = "absent"
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One exchange as it is written; text is free of NUL and lone surrogates, times are aware UTC datetimes."""
+
+    id: bytes
+    """UUIDv7, 16 bytes; partition and week follow from it."""
+    project: str
+    boot: str
+    slot: int
+    accept_number: int
+    started_at: datetime.datetime
+    duration_us: int
+    ttft_us: int | None
+    """Microseconds from the beginning to the first byte of the answer's body."""
+    method: str
+    path: str
+    query: str
+    route: str
+    upstream: str
+    authority: str
+    http_version: str
+    outcome: str
+    capture_status: str
+    log_mode: str
+    stream: bool
+    request_bytes: int
+    response_bytes: int
+    request_complete: bool
+    reason: str | None = None
+    detail: str | None = None
+    status: int | None = None
+    request_sha256: bytes | None = None
+    response_sha256: bytes | None = None
+    request_content_type: str | None = None
+    request_content_encoding: str | None = None
+    response_content_type: str | None = None
+    response_content_encoding: str | None = None
+    model: str | None = None
+    """The model asked for."""
+    model_served: str | None = None
+    upstream_id: str | None = None
+    finish_reason: str | None = None
+    service_tier: str | None = None
+    error_type: str | None = None
+    error_code: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    user: str | None = None
+    key: str | None = None
+    key_tail: str | None = None
+    conversation: str | None = None
+    """The name a client gave by x-verbatim-conversation."""
+    tags: dict[str, str] = field(default_factory=dict)
+    retry_count: int = 0
+    content: Content | None = None
+    """None where only metadata is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentAccount:
+    """What became of the exchanges that began in one segment; one row in `segments` when it is let go."""
+
+    boot: str
+    slot: int
+    counter: int
+    first_accept_number: int | None
+    last_accept_number: int | None
+    recorded: int = 0
+    off: int = 0
+    quarantined: int = 0
+    expired: int = 0
+    erased: int = 0
+    dropped: int = 0
+    carried: int = 0
+    damaged_bytes: int = 0
+    torn_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a committed batch did, by exchange id; ids in none of the three were there before (a replay)."""
+
+    recorded: frozenset[bytes]
+    erased: frozenset[bytes]
+    expired: frozenset[bytes]
