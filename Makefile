@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --require-hashes
 
 .DELETE_ON_ERROR:
 .PHONY: run test check lock bench soak clean
@@ -43,5 +43,5 @@ $(VENV)/run.stamp: requirements.lock | $(BIN)/python
 
 $(VENV)/dev.stamp: requirements-dev.lock pyproject.toml | $(BIN)/python
 	$(PIP) -r requirements-dev.lock
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
