@@ -10,21 +10,21 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --require-ha
 run: $(VENV)/run.stamp
 	$(BIN)/python -m app serve
 
-test: $(VENV)/dev.stamp
+test: $(VENV)/project.stamp
 	VENV=$(abspath $(VENV)) scripts/check
 	VENV=$(abspath $(VENV)) scripts/test
 
-check: $(VENV)/dev.stamp
+check: $(VENV)/project.stamp
 	VENV=$(abspath $(VENV)) scripts/check
 
 lock: $(VENV)/dev.stamp
 	VENV=$(abspath $(VENV)) scripts/lock
 
-bench: $(VENV)/dev.stamp
+bench: $(VENV)/project.stamp
 	@test -x bench/run || { echo "make bench: bench/run is not there" >&2; exit 1; }
 	PATH="$(abspath $(BIN)):$$PATH" bench/run
 
-soak: $(VENV)/dev.stamp
+soak: $(VENV)/project.stamp
 	@test -x scripts/soak || { echo "make soak: scripts/soak is not there" >&2; exit 1; }
 	PATH="$(abspath $(BIN)):$$PATH" scripts/soak
 
@@ -32,7 +32,7 @@ clean:
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null || \
 	  { echo "Python 3.11 to 3.14 is needed, and $(PYTHON) is not one: try make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
@@ -41,7 +41,10 @@ $(VENV)/run.stamp: requirements.lock | $(BIN)/python
 	$(PIP) -r requirements.lock
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.lock pyproject.toml | $(BIN)/python
+$(VENV)/dev.stamp: requirements-dev.lock | $(BIN)/python
 	$(PIP) -r requirements-dev.lock
-	$(BIN)/python -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/project.stamp: pyproject.toml $(VENV)/dev.stamp
+	$(BIN)/python -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
