@@ -37,7 +37,8 @@ _NOT_FORWARDED = _HOP_BY_HOP | {b"expect"}
 _FRAMING = frozenset((b"content-length", b"host"))
 _OWN_PREFIX = b"x-verbatim-"
 _BAD_BYTES = re.compile(rb"[\x00\r\n]")
-_BAD_TARGET = re.compile(rb"[\x00-\x20\x7f-\xff\\#]|%00|%0[aAdD]|/(?:\.|%2[eE]){1,2}(?=/|\?|$)")
+_BAD_TARGET = re.compile(rb"[\x00-\x20\x7f-\xff\\#]|%00|%0[aAdD]")
+_DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?=/|$)")
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]*(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DIGITS = re.compile(rb"\d{1,18}")
@@ -51,6 +52,9 @@ class Refusal:
     code: str
     message: str
     param: str | None = None
+
+
+_BAD_HOST = Refusal(400, "bad_host", "send exactly one Host field with the address of this proxy")
 
 
 class RequestHead:
@@ -98,31 +102,34 @@ class RequestHead:
             low = name.lower()
             if low == b"host":
                 hosts += 1
-                if not _HOST.fullmatch(value):
-                    problem = Refusal(400, "bad_host", "the Host field is no host name; send the address of this proxy")
+                problem = problem if _HOST.fullmatch(value) else _BAD_HOST
             elif low == b"content-length":
                 lengths += 1
                 if not _DIGITS.fullmatch(value):
-                    problem = Refusal(400, "bad_content_length", "Content-Length is no decimal number of bytes")
-                else:
-                    self.length_bytes = int(value)
+                    return Refusal(400, "bad_content_length", "Content-Length is no decimal number of bytes")
+                self.length_bytes = int(value)
             elif low in _NOT_FORWARDED:
                 problem = self._read_hop(low, value) or problem
             elif low.startswith(_OWN_PREFIX):
                 self.own_fields[low[len(_OWN_PREFIX) :]] = value
-        if self.chunked and lengths:
-            problem = Refusal(400, "ambiguous_length", "Content-Length and Transfer-Encoding contradict each other")
-        elif lengths > 1:
-            problem = Refusal(400, "ambiguous_length", "more than one Content-Length")
-        elif hosts > 1 or (hosts == 0 and self.version == b"1.1"):
-            problem = Refusal(400, "bad_host", "send exactly one Host field")
-        return problem or self._limits()
+        if lengths > 1 or (self.chunked and lengths):
+            return Refusal(400, "ambiguous_length", "the length of the body is given more than once")
+        return problem or self._host_problem(hosts) or self._limits()
+
+    def _host_problem(self, hosts: int) -> Refusal | None:
+        if self.version not in (b"1.0", b"1.1"):
+            return Refusal(400, "bad_version", "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        return _BAD_HOST if hosts > 1 or (hosts == 0 and self.version == b"1.1") else None
 
     def _read_hop(self, low: bytes, value: bytes) -> Refusal | None:
         lowered = value.lower()
         if low == b"transfer-encoding":
             if lowered != b"chunked" or self.chunked or self.version != b"1.1":
-                return Refusal(400, "bad_transfer_encoding", "Transfer-Encoding may only be a single `chunked`, in HTTP/1.1")
+                return Refusal(
+                    400,
+                    "bad_transfer_encoding",
+                    "Transfer-Encoding may only be `chunked`, in HTTP/1.1",
+                )
             self.chunked = True
         elif low == b"connection":
             names = frozenset(token.strip() for token in lowered.split(b","))
@@ -141,10 +148,17 @@ class RequestHead:
         if len(self.headers) > MAX_FIELDS:
             return Refusal(431, "too_many_fields", f"more than {MAX_FIELDS} header fields")
         text = b"".join([part for field in self.headers for part in field])
-        if len(text) + 4 * len(self.headers) + len(self.target) > MAX_HEAD_BYTES or len(self.target) > MAX_TARGET_BYTES:
-            return Refusal(431, "head_too_large", f"the request head is larger than {MAX_HEAD_BYTES >> 10} KiB")
+        if (
+            len(text) + 4 * len(self.headers) + len(self.target) > MAX_HEAD_BYTES
+            or len(self.target) > MAX_TARGET_BYTES
+        ):
+            return Refusal(
+                431, "head_too_large", f"the request head is larger than {MAX_HEAD_BYTES >> 10} KiB"
+            )
         if len(text) > MAX_FIELD_BYTES and any(len(n) + len(v) > MAX_FIELD_BYTES for n, v in self.headers):
-            return Refusal(431, "field_too_large", f"a header field is larger than {MAX_FIELD_BYTES >> 10} KiB")
+            return Refusal(
+                431, "field_too_large", f"a header field is larger than {MAX_FIELD_BYTES >> 10} KiB"
+            )
         if _BAD_BYTES.search(text) or not all(_TOKEN.fullmatch(name) for name, _ in self.headers):
             return Refusal(400, "bad_field", "a header field holds bytes that HTTP does not allow")
         if self.method not in _METHODS:
@@ -156,9 +170,16 @@ class RequestHead:
 
 def target_refusal(target: bytes) -> Refusal | None:
     """Why a request target is not passed on: only one unambiguous origin form is."""
-    if target[:1] != b"/" or target[:2] == b"//" or _BAD_TARGET.search(target):
+    if (
+        target[:1] != b"/"
+        or target[:2] == b"//"
+        or _BAD_TARGET.search(target)
+        or _DOT_SEGMENT.search(target.partition(b"?")[0])
+    ):
         return Refusal(
-            400, "bad_target", "the request target must be a plain absolute path: no host, `//`, `\\`, `.` or `..` segment"
+            400,
+            "bad_target",
+            "the target must be a plain absolute path: no host, `//`, `\\`, `.` or `..` segment",
         )
     return None
 

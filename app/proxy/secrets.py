@@ -8,36 +8,39 @@ from urllib.parse import unquote_to_bytes
 
 from app.exchange import KeptHeaders
 
-KEPT_FIELDS = frozenset(
-    name.encode()
-    for name in """
-    accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
-    access-control-allow-headers access-control-allow-methods access-control-allow-origin
-    access-control-expose-headers access-control-max-age age allow alt-svc anthropic-beta anthropic-version
-    apim-request-id cache-control cf-cache-status cf-ray connection content-disposition content-encoding
-    content-language content-length content-range content-security-policy content-type
-    cross-origin-opener-policy date dnt etag expect expires host idempotency-key if-match if-modified-since
-    if-none-match if-range if-unmodified-since keep-alive last-modified location nel openai-beta openai-model
-    openai-organization openai-processing-ms openai-project openai-version origin pragma range referrer-policy
-    report-to request-id retry-after retry-after-ms sec-websocket-extensions sec-websocket-version server
-    server-timing strict-transport-security te trace-id traceparent tracestate trailer transfer-encoding upgrade
-    user-agent vary via x-accel-buffering x-client-request-id x-cloud-trace-context x-content-type-options
-    x-envoy-upstream-service-time x-frame-options x-groq-region x-ms-client-request-id x-ms-rai-invoked
-    x-ms-region x-openai-proxy-wasm x-powered-by x-request-id x-runtime x-should-retry x-verbatim-exchange-id
-    x-xss-protection
-    """.split()
-)
+_KEPT_FIELD_NAMES = b"""
+accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
+access-control-allow-headers access-control-allow-methods access-control-allow-origin
+access-control-expose-headers access-control-max-age age allow alt-svc anthropic-beta anthropic-version
+apim-request-id cache-control cf-cache-status cf-ray connection content-disposition content-encoding
+content-language content-length content-range content-security-policy content-type
+cross-origin-opener-policy date dnt etag expect expires host idempotency-key if-match if-modified-since
+if-none-match if-range if-unmodified-since keep-alive last-modified location nel openai-beta openai-model
+openai-organization openai-processing-ms openai-project openai-version origin pragma range referrer-policy
+report-to request-id retry-after retry-after-ms sec-websocket-extensions sec-websocket-version server
+server-timing strict-transport-security te trace-id traceparent tracestate trailer transfer-encoding upgrade
+user-agent vary via x-accel-buffering x-client-request-id x-cloud-trace-context x-content-type-options
+x-envoy-upstream-service-time x-frame-options x-groq-region x-ms-client-request-id x-ms-rai-invoked
+x-ms-region x-openai-proxy-wasm x-powered-by x-request-id x-runtime x-should-retry x-verbatim-exchange-id
+x-xss-protection
+"""
+_KEPT_QUERY_NAMES = b"""
+after agent_id api-version before beta bucket_width call_id deployment end_time environment_id filter format
+group_by include include_obfuscation intent limit model name order order_by page purpose run_id
+starting_after start_time status stream type user variant
+"""
+KEPT_FIELDS = frozenset(_KEPT_FIELD_NAMES.split())
+KEPT_QUERY = frozenset(_KEPT_QUERY_NAMES.split())
 KEPT_PREFIXES = (b"x-stainless-", b"x-ratelimit-", b"azureml-", b"anthropic-ratelimit-")
 CREDENTIAL_FIELDS = frozenset(
-    (b"authorization", b"proxy-authorization", b"api-key", b"x-api-key", b"x-goog-api-key", b"ocp-apim-subscription-key")
-)
-KEPT_QUERY = frozenset(
-    name.encode()
-    for name in """
-    after agent_id api-version before beta call_id deployment environment_id filter format include
-    include_obfuscation intent limit model name order order_by page purpose run_id starting_after start_time
-    end_time bucket_width group_by status stream type user variant
-    """.split()
+    (
+        b"authorization",
+        b"proxy-authorization",
+        b"api-key",
+        b"x-api-key",
+        b"x-goog-api-key",
+        b"ocp-apim-subscription-key",
+    )
 )
 SECRET_BODIES = re.compile(
     rb"/+(?:realtime/+(?:client_secrets|sessions|transcription_sessions|translations/+client_secrets)"
@@ -90,7 +93,11 @@ class Redactor:
 
     def is_suspect(self, text: bytes, credential: bytes | None) -> bool:
         """True where the text holds the call's credential or something that looks like one."""
-        return (credential is not None and credential in text) or b"?" in text or bool(_LOOKS_SECRET.search(text))
+        return (
+            (credential is not None and credential in text)
+            or b"?" in text
+            or bool(_LOOKS_SECRET.search(text))
+        )
 
     def scrubbed(self, text: bytes, credential: bytes | None) -> bytes:
         """The text with every credential in it, and every query value that is not on the list, replaced."""

@@ -1,19 +1,21 @@
 """What an upstream is, and the words in which the pool speaks with its caller.
 
-Values and Protocols only. `pool.py` implements `UpstreamCall`; `flow.py` and `transport.py` implement `ResponseHandler`.
+Values and Protocols only. `pool.py` implements `UpstreamCall`, `flow.py` and `transport.py` implement
+`ResponseHandler`.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 Headers = list[tuple[bytes, bytes]]
 """Header fields as they stood on the wire: order, duplicates and case kept; names and values are raw bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Upstream:
     """A configured upstream: where its connections go and what is put before the client's path."""
 
@@ -26,12 +28,17 @@ class Upstream:
     prefix: bytes = b""
     """Path of the base URL, put raw before the client's raw target: `/openai` or empty. Never ends in a slash."""
 
-    @property
+    @cached_property
     def authority(self) -> bytes:
         """The value of the `Host` field: the port only where it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return (host if self.port == default else f"{host}:{self.port}").encode("ascii")
+
+    @cached_property
+    def url(self) -> str:
+        """The base URL, as records name it: `https://api.openai.com`."""
+        return f"{self.scheme}://{self.authority.decode()}{self.prefix.decode('latin-1')}"
 
 
 class FailureKind(enum.Enum):

@@ -1,0 +1,34 @@
+"""Answers of our own, in OpenAI's error envelope."""
+
+from __future__ import annotations
+
+import json
+
+from app.proxy.upstream import ResponseHead
+
+_REASONS = {
+    400: b"Bad Request",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    417: b"Expectation Failed",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    502: b"Bad Gateway",
+    503: b"Service Unavailable",
+    504: b"Gateway Timeout",
+}
+
+
+def error_answer(
+    status: int, code: str, message: str, param: str | None = None, *, is_head_request: bool = False
+) -> tuple[bytes, ResponseHead]:
+    """An answer in OpenAI's error envelope, of type `verbatim_error`: body and head."""
+    error = {"message": message, "type": "verbatim_error", "param": param, "code": code}
+    body = json.dumps({"error": error}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    head = ResponseHead(status, _REASONS.get(status, b""), b"1.1", headers, len(body), False, is_head_request)
+    return body, head

@@ -1,0 +1,365 @@
+"""The fast shell: uvicorn's protocol class, taken over for the paths that belong to an upstream.
+
+What it adds to uvicorn: strict parsing, limits and deadlines for heads, pipelining without leniency, back-pressure,
+and a drain that lets streams run; answers are written by `wire_client.py`. Requests under no upstream (health,
+metrics) go to the FastAPI application as uvicorn would hand them over.
+`tests/proxy/test_uvicorn_contract.py` names every attribute of uvicorn's that is used here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections import deque
+from typing import Any, ClassVar, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.clock import monotonic_ns
+from app.proxy.answers import error_answer
+from app.proxy.context import ProxyContext
+from app.proxy.flow import ExchangeFlow
+from app.proxy.headers import MAX_FIELDS, MAX_HEAD_BYTES, Refusal, RequestHead
+from app.proxy.plain import start_asgi_cycle
+from app.proxy.upstream import Headers
+from app.proxy.wire import head_bytes
+from app.proxy.wire_client import WireClient
+from app.telemetry.logs import event_logger
+from app.telemetry.metrics import Slot
+
+_log = event_logger("proxy")
+_WRITE_HIGH_WATER_BYTES = 64 << 10
+_LINGER_BYTES = 1 << 20
+_LINGER_SECONDS = 2.0
+_BY_UPLOAD, _BY_PIPELINE = 1, 2
+_HANGUP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+_MALFORMED = Refusal(400, "malformed_request", "the request is not valid HTTP/1.1")
+_HEAD_TOO_LARGE = Refusal(
+    431, "head_too_large", f"the request head is larger than {MAX_HEAD_BYTES >> 10} KiB"
+)
+_HEAD_TOO_SLOW = Refusal(408, "head_timeout", "the request head took too long")
+_BODY_TOO_SLOW = Refusal(408, "body_timeout", "the request body stopped coming")
+
+
+class _Turn:
+    """One request of this connection: the first in line runs, the others wait (pipelining)."""
+
+    __slots__ = ("body", "flow", "head", "is_complete", "is_started", "trailers")
+
+    def __init__(self, head: RequestHead) -> None:
+        self.head = head
+        self.flow: ExchangeFlow | None = None
+        self.is_started = False
+        self.is_complete = False
+        self.body: list[bytes] = []
+        self.trailers: Headers = []
+
+
+class ExchangeProtocol(HttpToolsProtocol):
+    """One client connection: its requests take turns."""
+
+    context: ClassVar[ProxyContext]
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        # uvicorn's parser takes data after a message that closes the connection; ours does not.
+        self.parser = httptools.HttpRequestParser(self)
+        self._turns: deque[_Turn] = deque()
+        self._target = b""
+        self._fields: Headers = []
+        self._trailers: Headers = []
+        self._is_in_head = False
+        self._head_bytes = 0
+        self._closes = False
+        self._pauses = 0
+        self._linger_bytes = -1
+        self._is_advancing = False
+        self._since_ns = 0
+        """When what the connection waits for began: a first byte, the rest of a head, more of a body."""
+
+    # The connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        connection = cast(asyncio.Transport, transport)
+        super().connection_made(connection)
+        connection.set_write_buffer_limits(high=_WRITE_HIGH_WATER_BYTES)
+        self.context.metrics.add(Slot.CLIENT_CONNECTIONS_OPEN)
+        self._since_ns = monotonic_ns()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.context.metrics.add(Slot.CLIENT_CONNECTIONS_OPEN, -1)
+        super().connection_lost(exc)
+        turns, self._turns = self._turns, deque()
+        if turns and turns[0].flow is not None:
+            turns[0].flow.client_left()
+
+    def data_received(self, data: bytes) -> None:
+        if self._linger_bytes >= 0:
+            self._linger(len(data))
+            return
+        if not self._is_in_head:
+            self._since_ns = monotonic_ns()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The request was refused with 501 or 405; what follows it is no HTTP.
+            self._closes = True
+        except httptools.HttpParserCallbackError as error:
+            _log.exception("parser_callback_failed", error)
+            self.transport.abort()
+            return
+        except httptools.HttpParserError:
+            self._break_off(_MALFORMED)
+            return
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._break_off(_HEAD_TOO_LARGE)
+                return
+        self._flush_flow()
+
+    def _flush_flow(self) -> None:
+        if self._turns and (flow := self._turns[0].flow) is not None:
+            flow.flush()
+
+    def _break_off(self, refusal: Refusal) -> None:
+        """What comes is no request any more: answered where no answer is under way, then the connection ends."""
+        self._closes = True
+        self._is_in_head = False
+        turn = self._turns[-1] if self._turns else None
+        if turn is None:
+            self._answer_directly(refusal)
+        elif not turn.is_complete:
+            if turn.flow is not None:
+                turn.flow.request_broken(refusal)
+            elif not turn.is_started:
+                turn.head.refusal = refusal
+                turn.is_complete = True
+            else:
+                self.transport.close()
+        else:
+            # The requests before it are whole: they are answered, this one is not.
+            self._flush_flow()
+
+    def _answer_directly(self, refusal: Refusal) -> None:
+        body, head = error_answer(refusal.status, refusal.code, refusal.message, refusal.param)
+        self.transport.write(head_bytes(head.status, head.reason, head.headers, b"connection: close") + body)
+        self._start_lingering()
+
+    # Parser callbacks.
+
+    def on_message_begin(self) -> None:
+        self._target = b""
+        self._fields = []
+        self._trailers = []
+        self._is_in_head = True
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        fields = self._fields if self._is_in_head else self._trailers
+        if len(fields) <= MAX_FIELDS:
+            fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        parser = self.parser
+        head = RequestHead(
+            parser.get_method(), self._target, parser.get_http_version().encode(), self._fields
+        )
+        self._turns.append(_Turn(head))
+        if len(self._turns) == 1:
+            self._start(self._turns[0])
+        else:
+            self._pause(_BY_PIPELINE)
+
+    def on_body(self, body: bytes) -> None:
+        turn = self._turns[-1] if self._turns else None
+        if turn is None or turn.is_complete:
+            return
+        if turn.flow is not None:
+            turn.flow.request_data(body)
+        elif not turn.is_started:
+            turn.body.append(body)
+
+    def on_message_complete(self) -> None:
+        turn = self._turns[-1] if self._turns else None
+        if turn is None or turn.is_complete:
+            return
+        turn.is_complete = True
+        turn.trailers = self._trailers
+        if turn.flow is not None:
+            turn.flow.request_end(turn.trailers)
+
+    # Turns.
+
+    def _start(self, turn: _Turn) -> None:
+        turn.is_started = True
+        head = turn.head
+        upstream = self.context.rules.upstream_of(head.target) if head.target[:1] == b"/" else None
+        if head.refusal is not None or not head.keep_alive:
+            self._closes = True
+        if upstream is None:
+            if head.refusal is not None:
+                self._turns.clear()
+                self._answer_directly(head.refusal)
+            else:
+                self.cycle = start_asgi_cycle(
+                    self, head, keep_alive=not self._closes, on_response=self.on_response_complete
+                )
+            return
+        turn.flow = flow = ExchangeFlow(self.context, WireClient(self, head), head, upstream)
+        flow.begin()
+        for data in turn.body:
+            flow.request_data(data)
+        turn.body.clear()
+        if turn.is_complete:
+            flow.request_end(turn.trailers)
+
+    def on_response_complete(self) -> None:
+        """The application answered a plain request."""
+        self.server_state.total_requests += 1
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        if not self._turns:
+            return
+        turn = self._turns.popleft()
+        if self.transport.is_closing():
+            return
+        if not turn.is_complete and turn.flow is not None:
+            self._start_lingering()
+        elif self._closes and not self._turns:
+            self.transport.close()
+        else:
+            self._since_ns = monotonic_ns()
+            self._advance()
+
+    def _advance(self) -> None:
+        """Runs what waited; a request that is answered at once makes way for the next without recursion."""
+        if self._is_advancing:
+            return
+        self._is_advancing = True
+        try:
+            while self._turns and not self._turns[0].is_started and not self.transport.is_closing():
+                self._start(self._turns[0])
+                self._flush_flow()
+        finally:
+            self._is_advancing = False
+        if len(self._turns) <= 1:
+            self._resume(_BY_PIPELINE)
+
+    # Back-pressure, both ways.
+
+    def on_answered(self, *, is_broken: bool) -> None:
+        """The answer of the running exchange was handed to the transport, whole or broken."""
+        if not is_broken:
+            self._end_turn()
+
+    def pause_upload(self) -> None:
+        """The upstream takes no more of the request for now."""
+        self._pause(_BY_UPLOAD)
+
+    def resume_upload(self) -> None:
+        """The upstream takes more of the request."""
+        self._resume(_BY_UPLOAD)
+
+    def _pause(self, reason: int) -> None:
+        if not self._pauses and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._pauses |= reason
+
+    def _resume(self, reason: int) -> None:
+        if self._pauses == reason and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._since_ns = monotonic_ns()
+        self._pauses &= ~reason
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._turns and (flow := self._turns[0].flow) is not None:
+            flow.client_paused()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._turns and (flow := self._turns[0].flow) is not None:
+            flow.client_resumed()
+
+    # Ends, deadlines, drain.
+
+    def _start_lingering(self) -> None:
+        """The answer is out but the client still sends: closing now would reset it before it reads the answer."""
+        self._turns.clear()
+        self._linger_bytes = 0
+        self._since_ns = monotonic_ns()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            if self._pauses:
+                self._pauses = 0
+                self.transport.resume_reading()
+        else:
+            self.transport.close()
+
+    def _linger(self, size_bytes: int) -> None:
+        self._linger_bytes += size_bytes
+        if self._linger_bytes > _LINGER_BYTES:
+            self.transport.abort()
+
+    @property
+    def will_close(self) -> bool:
+        """No request after the running one will be answered on this connection."""
+        return self._closes or self.context.is_draining or not self._turns or not self._turns[0].is_complete
+
+    def check(self, now_ns: int) -> None:
+        """Called about once a second: ends what waited too long, and sees a client that left while it was not read."""
+        if self.transport.is_closing():
+            return
+        waited_seconds = (now_ns - self._since_ns) / 1e9
+        if self._linger_bytes >= 0:
+            if waited_seconds > _LINGER_SECONDS:
+                self.transport.abort()
+        elif self._pauses:
+            if self._has_hung_up():
+                self.transport.abort()
+        else:
+            self._check_deadlines(waited_seconds)
+
+    def _check_deadlines(self, waited_seconds: float) -> None:
+        rules = self.context.rules
+        if self._is_in_head:
+            if waited_seconds > rules.head_seconds:
+                self._break_off(_HEAD_TOO_SLOW)
+        elif not self._turns:
+            if waited_seconds > rules.keepalive_seconds:
+                self.transport.close()
+        elif not self._turns[-1].is_complete and waited_seconds > rules.body_idle_seconds:
+            self._break_off(_BODY_TOO_SLOW)
+
+    def _has_hung_up(self) -> bool:
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), _HANGUP)
+        return bool(poll.poll(0))
+
+    def shutdown(self) -> None:
+        """The drain begins: idle connections close now, the others after the answer under way."""
+        self._closes = True
+        if not self._turns and self._linger_bytes < 0:
+            self.transport.close()
+
+    def stop(self) -> None:
+        """The drain is over: what still runs is cut."""
+        if self._turns and (flow := self._turns[0].flow) is not None:
+            flow.stop()
+        if not self.transport.is_closing():
+            self.transport.abort()

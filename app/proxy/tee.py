@@ -1,0 +1,154 @@
+"""The copy of an exchange that goes to the journal: which frames are written, and what of the heads is kept."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.clock import new_id, wall_ns
+from app.exchange import AnswerHead, Begin, End, FrameType, KeptHeaders, LogMode, Note, Outcome
+from app.proxy.context import ExchangeLog, ProxyContext
+from app.proxy.headers import RequestHead
+from app.proxy.labels import Labels
+from app.proxy.secrets import credential_of, has_secret_bodies, tail_of
+from app.proxy.upstream import Headers, ResponseHead, Upstream
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Tee:
+    """Counts what passes and stages its frames; where an exchange is not recorded it only counts."""
+
+    __slots__ = (
+        "_context",
+        "_credential",
+        "_keeps_bodies",
+        "_log",
+        "exchange_id",
+        "request_bytes",
+        "response_bytes",
+        "started_ns",
+    )
+
+    def __init__(self, context: ProxyContext) -> None:
+        self._context = context
+        self._log: ExchangeLog | None = None
+        self._credential: bytes | None = None
+        self._keeps_bodies = True
+        self.request_bytes = 0
+        self.response_bytes = 0
+        now_ns = wall_ns()
+        self.exchange_id = new_id(now_ns)
+        self.started_ns = now_ns
+
+    def begin(self, request: RequestHead, upstream: Upstream, labels: Labels) -> None:
+        """Stages BEGIN, or counts the exchange as not recorded."""
+        context = self._context
+        mode = context.rules.mode_of(upstream).stricter(labels.log)
+        if mode is LogMode.OFF:
+            context.journal.skip("off")
+            return
+        if not context.journal.admits():
+            context.journal.skip("journal_full")
+            return
+        self._log = context.journal.exchange(self.exchange_id)
+        self._keeps_bodies = not has_secret_bodies(request.target)
+        self._log.stage(FrameType.BEGIN, _encode(self._begin(request, upstream, labels, mode)))
+
+    def _begin(self, request: RequestHead, upstream: Upstream, labels: Labels, mode: LogMode) -> Begin:
+        context = self._context
+        redactor = context.redactor
+        credential = self._credential = credential_of(request.headers, request.target)
+        return Begin(
+            accept_number=context.journal.next_accept_number(),
+            boot=context.journal.boot,
+            slot=context.journal.slot,
+            wall_ns=self.started_ns,
+            mode=mode.value,
+            method=request.method.decode("latin-1"),
+            target=redactor.target(request.target, credential),
+            upstream=upstream.name,
+            authority=upstream.url,
+            http_version=request.version.decode("latin-1"),
+            headers=redactor.kept(request.headers, credential),
+            project=labels.project or context.rules.project,
+            user=self._label(labels.user),
+            conversation=self._label(labels.conversation),
+            tags={name: self._label(value) or "" for name, value in labels.tags.items()},
+            key=redactor.fingerprint(credential).decode() if credential else None,
+            key_tail=tail_of(credential) if credential else None,
+            bodies_kept=self._keeps_bodies,
+        )
+
+    def _label(self, value: str | None) -> str | None:
+        if value is None:
+            return None
+        raw = value.encode()
+        redactor = self._context.redactor
+        if not redactor.is_suspect(raw, self._credential):
+            return value
+        return redactor.scrubbed(raw, self._credential).decode("utf-8", "replace")
+
+    def request_chunk(self, data: bytes) -> None:
+        """Stages bytes of the request's body."""
+        self.request_bytes += len(data)
+        if self._log is not None and self._keeps_bodies:
+            self._log.stage(FrameType.REQUEST_CHUNK, data)
+
+    def answer_head(self, head: ResponseHead) -> None:
+        """Stages the head of the answer."""
+        if self._log is None:
+            return
+        reason = head.reason
+        redactor = self._context.redactor
+        if reason not in _PLAIN_REASONS and redactor.is_suspect(reason, self._credential):
+            reason = redactor.scrubbed(reason, self._credential)
+        kept = AnswerHead(head.status, reason, head.version.decode("latin-1"), self._kept(head.headers))
+        self._log.stage(FrameType.RESPONSE_HEAD, _encode(kept))
+
+    def response_chunk(self, data: bytes) -> None:
+        """Stages bytes of the answer's body."""
+        self.response_bytes += len(data)
+        if self._log is not None and self._keeps_bodies:
+            self._log.stage(FrameType.RESPONSE_CHUNK, data)
+
+    def note(self, kind: str, detail: str) -> None:
+        """Stages a NOTE about this exchange."""
+        if self._log is not None:
+            self._log.stage(FrameType.NOTE, _encode(Note(kind, detail)))
+
+    def end(
+        self,
+        outcome: Outcome,
+        reason: str | None,
+        detail: str | None,
+        *,
+        request_complete: bool,
+        trailers: Headers,
+    ) -> None:
+        """Stages END; nothing may be staged after it."""
+        if self._log is None:
+            return
+        end = End(
+            outcome=outcome.value,
+            reason=reason,
+            detail=detail,
+            request_bytes=self.request_bytes,
+            response_bytes=self.response_bytes,
+            request_complete=request_complete,
+            gap=self._log.gap,
+            trailers=self._kept(trailers) if trailers else [],
+        )
+        self._log.stage(FrameType.END, _encode(end))
+
+    def _kept(self, headers: Headers) -> KeptHeaders:
+        return self._context.redactor.kept(headers, self._credential)
+
+    def flush(self) -> None:
+        """Writes what is staged, before its bytes may go on."""
+        if self._log is not None:
+            self._log.flush()
+
+
+_PLAIN_REASONS = frozenset(
+    (b"OK", b"Created", b"Bad Request", b"Unauthorized", b"Not Found", b"Too Many Requests")
+)
