@@ -1,0 +1,92 @@
+"""One recorded pair as bytes: what a client sends and what an upstream answers."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import brotli
+import zstandard
+
+Fields = list[tuple[bytes, bytes]]
+_FRAMING = (b"content-length", b"transfer-encoding", b"connection", b"host", b"keep-alive", b"expect")
+_ENCODERS = {
+    "gzip": gzip.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+    "deflate": zlib.compress,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A pair; bodies are as on the wire, their content coding applied."""
+
+    index: int
+    method: bytes
+    target: bytes
+    request_fields: Fields
+    """Without framing and hop-by-hop fields."""
+    request_body: bytes | None
+    status: int
+    response_fields: Fields
+    response_body: bytes
+    is_chunked: bool
+
+    @property
+    def has_answer_body(self) -> bool:
+        """False where HTTP allows none."""
+        return self.method != b"HEAD" and self.status not in (204, 304) and self.status >= 200
+
+
+def read_recordings(file: Path) -> list[Recording]:
+    """All pairs of a file, in order."""
+    with file.open(encoding="utf-8") as lines:
+        return [_recording(index, json.loads(line)) for index, line in enumerate(lines) if line.strip()]
+
+
+def _recording(index: int, pair: dict) -> Recording:
+    parts = urlsplit(pair["url"])
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    response = _fields(pair["response_headers"])
+    is_chunked = any(name.lower() == b"transfer-encoding" for name, _ in response) or bool(pair.get("is_sse"))
+    body = _body(pair, "response") or b""
+    for name, value in response:
+        if name.lower() == b"content-encoding":
+            encode = _ENCODERS.get(value.decode("latin-1").strip().lower())
+            body = encode(body) if encode else body
+    return Recording(
+        index=index,
+        method=pair["method"].encode(),
+        target=target.encode() or b"/",
+        request_fields=_without_framing(_fields(pair["request_headers"])),
+        request_body=_body(pair, "request"),
+        status=pair["status"],
+        response_fields=_without_framing(response),
+        response_body=body,
+        is_chunked=is_chunked,
+    )
+
+
+def _fields(pairs: list[list[str]]) -> Fields:
+    return [(name.encode("latin-1"), _value(value)) for name, value in pairs]
+
+
+def _value(text: str) -> bytes:
+    return text.encode("utf-8").replace(b"\r", b" ").replace(b"\n", b" ").strip()
+
+
+def _without_framing(fields: Fields) -> Fields:
+    return [field for field in fields if field[0].lower() not in _FRAMING]
+
+
+def _body(pair: dict, side: str) -> bytes | None:
+    if pair.get(f"{side}_body_b64"):
+        return base64.b64decode(pair[f"{side}_body_b64"])
+    text = pair.get(f"{side}_body")
+    return None if text is None else text.encode("utf-8", "surrogatepass")
