@@ -1,0 +1,25 @@
+"""Bytes to meaning: what a list of exchanges needs, read from requests and answers, streamed and whole.
+
+Pure and total: no I/O, no clock, and any bytes give a value. Work is bounded: 16 MiB a body, no quadratic joins, no
+deep recursion. What no decoder knows is `opaque`, what is damaged is `unreadable` or `partial`; never an error.
+
+    route ─▶ dispatch ─▶ content ─▶ sse ─▶ events ─▶ chat_stream, responses_stream   (a stream becomes a whole object)
+                                                      └▶ chat, completions, responses, embeddings ─▶ preview, usage
+"""
+
+from app.decode.dispatch import decode_exchange
+from app.decode.route import route_of
+from app.decode.usage import Usage
+from app.decode.values import Decoded, ErrorInfo, Message, Request, Response, ToolCall
+
+__all__ = [
+    "Decoded",
+    "ErrorInfo",
+    "Message",
+    "Request",
+    "Response",
+    "ToolCall",
+    "Usage",
+    "decode_exchange",
+    "route_of",
+]

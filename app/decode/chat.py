@@ -1,0 +1,102 @@
+"""Chat completions: the messages of a request, and of a whole answer (or a stream that was folded to one)."""
+
+from __future__ import annotations
+
+from app.decode.jsonsafe import TextCleaner, as_dict, as_index, as_list, as_str
+from app.decode.parts import joined, joined_text, read_content, read_part
+from app.decode.toolcalls import compact
+from app.decode.values import Answer, Message, ToolCall
+
+MAX_MESSAGES = 10_000
+MAX_TOOL_CALLS = 4_096
+
+
+def read_chat_request(body: dict[str, object], cleaner: TextCleaner) -> list[Message]:
+    """The messages of a request, in order."""
+    items = as_list(body.get("messages"))
+    if len(items) > MAX_MESSAGES:
+        cleaner.flags.add("cut")
+    return [read_message(as_dict(item), cleaner) for item in items[:MAX_MESSAGES]]
+
+
+def read_chat_answer(body: dict[str, object], cleaner: TextCleaner) -> Answer:
+    """A `chat.completion` object."""
+    messages: list[Message] = []
+    for position, item in enumerate(as_list(body.get("choices"))[:MAX_MESSAGES]):
+        choice = as_dict(item)
+        index = as_index(choice.get("index"))
+        messages.append(
+            read_message(
+                as_dict(choice.get("message")) or as_dict(choice.get("delta")),
+                cleaner,
+                choice=position if index is None else index,
+                finish_reason=cleaner.label(choice.get("finish_reason")),
+            )
+        )
+    return Answer(
+        upstream_id=cleaner.label(body.get("id")),
+        model=cleaner.label(body.get("model")),
+        usage=as_dict(body.get("usage")) or as_dict(as_dict(body.get("x_groq")).get("usage")),
+        service_tier=cleaner.label(body.get("service_tier")),
+        finish_reason=messages[0].finish_reason if messages else None,
+        messages=messages,
+    )
+
+
+def read_message(
+    item: dict[str, object],
+    cleaner: TextCleaner,
+    choice: int | None = None,
+    finish_reason: str | None = None,
+) -> Message:
+    """One message in chat's form; with a `choice` it belongs to an answer."""
+    content = read_content(item.get("content"), cleaner)
+    parts = list(content.parts)
+    if as_dict(item.get("audio")):
+        parts.append({"type": "audio", **as_dict(read_part(item["audio"], cleaner))})
+    refusal = as_str(item.get("refusal"))
+    return Message(
+        direction="request" if choice is None else "response",
+        choice=choice,
+        role=cleaner.label(item.get("role")) or ("user" if choice is None else "assistant"),
+        text=content.text,
+        parts=parts,
+        tool_calls=read_tool_calls(item, cleaner),
+        refusal=cleaner.text(refusal) if refusal else content.refusal,
+        reasoning=_reasoning_of(item, cleaner) or content.reasoning,
+        finish_reason=finish_reason,
+    )
+
+
+def read_tool_calls(item: dict[str, object], cleaner: TextCleaner) -> list[ToolCall]:
+    """The calls in `tool_calls`, and the one in `function_call` that came before there were any."""
+    calls: list[ToolCall] = []
+    for raw in as_list(item.get("tool_calls"))[:MAX_TOOL_CALLS]:
+        call = as_dict(raw)
+        detail = as_dict(call.get("function")) or as_dict(call.get("custom"))
+        if call:
+            calls.append(_tool_call(call.get("id"), detail, cleaner))
+    legacy = as_dict(item.get("function_call"))
+    if legacy:
+        calls.append(_tool_call(None, legacy, cleaner))
+    return calls
+
+
+def _tool_call(call_id: object, detail: dict[str, object], cleaner: TextCleaner) -> ToolCall:
+    arguments = detail.get("arguments", detail.get("input"))
+    if arguments is not None and not isinstance(arguments, str):
+        arguments = compact(arguments)
+    return ToolCall(
+        id=cleaner.label(call_id),
+        name=cleaner.label(detail.get("name")),
+        arguments=cleaner.text(arguments) if isinstance(arguments, str) else None,
+    )
+
+
+def _reasoning_of(item: dict[str, object], cleaner: TextCleaner) -> str | None:
+    """DeepSeek's and vLLM's `reasoning_content`, OpenRouter's `reasoning`, or `reasoning_details`."""
+    for name in ("reasoning_content", "reasoning", "reasoning_details"):
+        text = joined([joined_text(item.get(name))], cleaner)
+        if text:
+            return text
+    return None

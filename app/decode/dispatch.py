@@ -1,0 +1,212 @@
+"""Which decoder for which exchange; what none knows stays opaque, and is never an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.decode.chat import read_chat_answer, read_chat_request
+from app.decode.chat_stream import fold_chat, fold_completions
+from app.decode.completions import read_completions_answer, read_completions_request
+from app.decode.content import ContentStatus, decode_content
+from app.decode.embeddings import read_embeddings_answer, read_embeddings_request
+from app.decode.envelope import read_envelope
+from app.decode.events import Fold, StreamEvents, read_events
+from app.decode.jsonsafe import TextCleaner, as_dict, read_json
+from app.decode.preview import preview_answer, preview_request, preview_text
+from app.decode.responses import read_responses_answer, read_responses_request
+from app.decode.responses_stream import fold_responses
+from app.decode.route import model_in_path, route_of
+from app.decode.usage import read_usage
+from app.decode.values import Answer, Decoded, ErrorInfo, Message, Request, Response
+
+SEVERITY = ("decoded", "partial", "unreadable", "too_large", "opaque")
+"""Capture statuses, from best to worst: the worse of both halves counts."""
+
+_STATUS_OF_CONTENT = {
+    ContentStatus.WHOLE: "decoded",
+    ContentStatus.CUT: "partial",
+    ContentStatus.DAMAGED: "unreadable",
+    ContentStatus.UNKNOWN: "unreadable",
+    ContentStatus.TOO_LARGE: "too_large",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """How one endpoint is read."""
+
+    read_request: Callable[[dict[str, object], TextCleaner], list[Message]]
+    read_answer: Callable[[dict[str, object], TextCleaner], Answer]
+    fold: Callable[[StreamEvents, TextCleaner], Fold] | None = None
+
+
+DECODERS = {
+    "chat/completions": Decoder(read_chat_request, read_chat_answer, fold_chat),
+    "completions": Decoder(read_completions_request, read_completions_answer, fold_completions),
+    "embeddings": Decoder(read_embeddings_request, read_embeddings_answer),
+    "responses": Decoder(read_responses_request, read_responses_answer, fold_responses),
+}
+"""By route; only what POST makes is read so: a GET of the same path lists what was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Half:
+    """One half of an exchange as far as it could be read."""
+
+    status: str
+    body: dict[str, object]
+    messages: list[Message]
+    answer: Answer
+
+
+def decode_exchange(request: Request, response: Response) -> Decoded:
+    """What an exchange means. Total: any bytes give a value, and nothing is raised."""
+    cleaner = TextCleaner()
+    route = route_of(request.method, request.path)
+    decoder = DECODERS.get(route) if request.method == "POST" else None
+    is_stream = has_events(response)
+    asked = _read_request(request, decoder, cleaner)
+    told = _read_response(response, decoder, is_stream, cleaner)
+    answer = told.answer
+    error = answer.error or ErrorInfo()
+    # A GET of what was made before tells its usage again.
+    usage = read_usage(answer.usage if request.method == "POST" else None, cleaner)
+    return Decoded(
+        route=route,
+        stream=is_stream,
+        capture_status=_capture_status(decoder, asked.status, told.status),
+        model_asked=cleaner.label(asked.body.get("model")) or cleaner.label(model_in_path(request.path)),
+        model_served=answer.model,
+        upstream_id=answer.upstream_id,
+        usage=usage,
+        user=cleaner.label(asked.body.get("safety_identifier")) or cleaner.label(asked.body.get("user")),
+        service_tier=answer.service_tier,
+        finish_reason=answer.finish_reason,
+        error_type=error.type,
+        error_code=error.code,
+        error_message=error.message,
+        request_preview=preview_request(asked.messages, cleaner),
+        response_preview=preview_answer(answer, cleaner),
+        messages=asked.messages + answer.messages,
+        text_flags=tuple(sorted(cleaner.flags)),
+    )
+
+
+def has_events(response: Response) -> bool:
+    """Whether the answer is a stream of server-sent events; its own content type says so, never the request."""
+    return media_type(response.content_type) == "text/event-stream"
+
+
+def media_type(content_type: str | None) -> str:
+    """`text/html` of `Text/HTML; charset=utf-8`."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def _capture_status(decoder: Decoder | None, asked: str, told: str) -> str:
+    if decoder is None:
+        return "opaque"
+    return max(asked, told, key=SEVERITY.index)
+
+
+def _read_request(request: Request, decoder: Decoder | None, cleaner: TextCleaner) -> _Half:
+    body, status = _undo_codings(request.body, request.content_encoding)
+    value: object = None
+    if body and not media_type(request.content_type).startswith("multipart/"):
+        value = read_json(body, cleaner.flags)
+    fields = as_dict(value)
+    if status == "decoded" and decoder is not None and not fields:
+        status = "unreadable"
+    messages = decoder.read_request(fields, cleaner) if decoder is not None and fields else []
+    return _Half(status, fields, messages, Answer())
+
+
+def _read_response(
+    response: Response, decoder: Decoder | None, is_stream: bool, cleaner: TextCleaner
+) -> _Half:
+    body, status = _undo_codings(response.body, response.content_encoding)
+    if status == "decoded" and not response.complete:
+        status = "partial"
+    if is_stream and decoder is not None and decoder.fold is not None:
+        events = read_events(body, cleaner.flags)
+        if events.events or events.is_done or not body.lstrip().startswith((b"{", b"[")):
+            return _read_stream(events, decoder, decoder.fold, status, cleaner)
+    return _read_whole(body, response, decoder, status, cleaner)
+
+
+def _read_stream(
+    events: StreamEvents,
+    decoder: Decoder,
+    fold: Callable[[StreamEvents, TextCleaner], Fold],
+    status: str,
+    cleaner: TextCleaner,
+) -> _Half:
+    folded = fold(events, cleaner)
+    answer = decoder.read_answer(folded.value, cleaner)
+    if status == "partial" and folded.is_ended:
+        # Everything had been said: many clients leave at [DONE].
+        status = "decoded"
+    if status == "decoded" and (events.unreadable or not folded.is_finished):
+        status = "partial"
+    return _Half(status, folded.value, [], _with_error(answer, folded.error or answer.error))
+
+
+def _read_whole(
+    body: bytes, response: Response, decoder: Decoder | None, status: str, cleaner: TextCleaner
+) -> _Half:
+    value = read_json(body, cleaner.flags) if body and _may_be_json(response) else None
+    if value is None and decoder is not None and decoder.fold is not None and _looks_like_events(body):
+        return _read_stream(read_events(body, cleaner.flags), decoder, decoder.fold, status, cleaner)
+    if value is None:
+        return _read_text(body, response, status, cleaner)
+    fields = as_dict(value)
+    answer = decoder.read_answer(fields, cleaner) if decoder is not None else _read_unknown(fields, cleaner)
+    error = read_envelope(value, response.status, cleaner) or answer.error
+    if status == "decoded" and not fields and error is None:
+        status = "unreadable"
+    return _Half(status, fields, [], _with_error(answer, error))
+
+
+def _read_text(body: bytes, response: Response, status: str, cleaner: TextCleaner) -> _Half:
+    """An answer that is no JSON: a proxy's error page, a transcript, nothing at all, or damage."""
+    is_error = response.status is not None and response.status >= 400
+    text = None
+    if media_type(response.content_type).startswith("text/"):
+        text = preview_text(body[:16_384].decode("utf-8", "replace"), cleaner)
+    if response.status is None:
+        status = "partial" if status == "decoded" else status
+    elif status == "decoded" and not is_error and not (response.status == 204 or response.status == 304):
+        status = "unreadable"
+    error = ErrorInfo(message=text) if is_error and text else None
+    return _Half(status, {}, [], Answer(error=error, summary=text))
+
+
+def _read_unknown(fields: dict[str, object], cleaner: TextCleaner) -> Answer:
+    """What nearly every object of the API has."""
+    return Answer(
+        upstream_id=cleaner.label(fields.get("id")),
+        model=cleaner.label(fields.get("model")),
+        usage=fields.get("usage"),
+        service_tier=cleaner.label(fields.get("service_tier")),
+    )
+
+
+def _may_be_json(response: Response) -> bool:
+    kind = media_type(response.content_type)
+    return not kind.startswith(("audio/", "image/", "video/"))
+
+
+def _looks_like_events(body: bytes) -> bool:
+    return body[:4096].lstrip().startswith((b"data:", b"event:", b": "))
+
+
+def _undo_codings(body: bytes | None, encoding: str | None) -> tuple[bytes, str]:
+    """The plain body, and how far it is whole."""
+    if body is None:
+        return b"", "too_large"
+    plain, status = decode_content(body, encoding)
+    return plain, _STATUS_OF_CONTENT[status]
+
+
+def _with_error(answer: Answer, error: ErrorInfo | None) -> Answer:
+    return replace(answer, error=error) if error is not None else answer

@@ -1,0 +1,64 @@
+"""Previews: the few words that tell an exchange in a list."""
+
+from __future__ import annotations
+
+import re
+
+from app.decode.jsonsafe import TextCleaner
+from app.decode.values import Answer, Message
+
+PREVIEW_CHARACTERS = 200
+SCANNED_CHARACTERS = 4_096
+
+_WHITE_SPACE = re.compile(r"\s+")
+
+
+def preview_text(text: str | None, cleaner: TextCleaner) -> str | None:
+    """At most 200 characters of the text with white space collapsed; None where nothing is left."""
+    if not text:
+        return None
+    head = cleaner.text(text[: SCANNED_CHARACTERS * 2].lstrip()[:SCANNED_CHARACTERS])
+    collapsed = _WHITE_SPACE.sub(" ", head).strip()
+    if len(collapsed) > PREVIEW_CHARACTERS:
+        collapsed = collapsed[: PREVIEW_CHARACTERS - 1] + "…"
+    return collapsed or None
+
+
+def preview_request(messages: list[Message], cleaner: TextCleaner) -> str | None:
+    """What the user said last, else the last text there is."""
+    fallback: str | None = None
+    for message in reversed(messages):
+        said = preview_text(message.text, cleaner) or _preview_parts(message)
+        if said and message.role == "user":
+            return said
+        fallback = fallback or said
+    return fallback
+
+
+def preview_answer(answer: Answer, cleaner: TextCleaner) -> str | None:
+    """What was answered first: text, refusal, tool calls, an error, or the decoder's own words."""
+    for message in answer.messages:
+        said = preview_text(message.text, cleaner) or preview_text(message.refusal, cleaner)
+        said = said or _preview_calls(message, cleaner) or _preview_parts(message)
+        if said:
+            return said
+    if answer.error is not None:
+        return preview_text(answer.error.message or answer.error.code or answer.error.type, cleaner)
+    return preview_text(answer.summary, cleaner)
+
+
+def _preview_calls(message: Message, cleaner: TextCleaner) -> str | None:
+    names = [f"{call.name or 'tool'}()" for call in message.tool_calls[:16]]
+    return preview_text(", ".join(names), cleaner)
+
+
+def _preview_parts(message: Message) -> str | None:
+    """Content without text: `[image_url]`, or the words of a spoken answer."""
+    for part in message.parts[:16]:
+        if isinstance(part, dict):
+            transcript = part.get("transcript")
+            if isinstance(transcript, str) and transcript.strip():
+                return _WHITE_SPACE.sub(" ", transcript[:SCANNED_CHARACTERS]).strip()[:PREVIEW_CHARACTERS]
+            if isinstance(part.get("type"), str):
+                return f"[{part['type']}]"[:PREVIEW_CHARACTERS]
+    return None
