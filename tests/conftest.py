@@ -6,7 +6,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-for _name in [each for each in os.environ if each.startswith("VERBATIM_")]:
+pytest_plugins = ["tests.postgres"]
+
+for _name in [each for each in os.environ if each.startswith("VERBATIM_") and each != "VERBATIM_TEST_DATABASE_URL"]:
     del os.environ[_name]
 
 # A loaded machine is no failure; a seed that fails is printed, so that it can be run again.

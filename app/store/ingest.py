@@ -1,0 +1,212 @@
+"""Writes batches: each exchange once, however often it is delivered.
+
+One transaction a batch, tables in one fixed order. Exchanges go first; all else is written only for the ids that this
+very statement inserted, so that a replay doubles no sum and a tombstone stops everything. The weeks of a batch are
+locked, shared: an erasure takes the same locks alone, so that no piece is erased while a batch relies on it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from app.clock import id_milliseconds, utc_from_ns, utc_now
+from app.errors import StoreError, StoreUnavailableError
+from app.store.failures import is_missing_partition
+from app.store.partitions import Partitions
+from app.store.periods import day_of_id, week_number
+from app.store.pieces import PieceBatch, encode_chunk_times
+from app.store.pool import Pool
+from app.store.record import Content, Delivered, Record, SegmentAccount
+from app.store.retention import Horizon
+from app.store.rows import Placed, columns, daily_user_rows, exchange_row, hourly_rows, segment_row
+from app.store.statements import statements
+
+if TYPE_CHECKING:
+    from app.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a recorder says of itself."""
+
+    host: str
+    version: str
+    started_at: datetime.datetime
+    lag_seconds: float
+    """Age of the oldest exchange that ended and is not recorded."""
+    journal_bytes: int
+
+
+class Ingest:
+    """Delivers records for one recorder.
+
+    Its errors: StoreUnavailableError (try again; the batch may have been committed, and a replay does no harm),
+    StoreMisconfiguredError (the same, and call an operator), PoisonError (bisect the batch).
+    """
+
+    def __init__(self, pool: Pool, recorder_id: uuid.UUID, horizon: Horizon | None = None) -> None:
+        self._pool = pool
+        self._recorder_id = recorder_id
+        self._horizon = horizon or Horizon()
+        self._partitions = Partitions(pool)
+        self._project_ids: dict[str, int] = {}
+        self._sql = statements("ingest")
+
+    async def deliver(self, records: Sequence[Record], accounts: Sequence[SegmentAccount] = ()) -> Delivered:
+        """Writes records and accounts in one transaction, and tells by id what it did."""
+        now = utc_now()
+        wanted = {each.id: each for each in records}
+        expired = frozenset(_older(wanted.values(), self._horizon.oldest_metadata(now)))
+        kept = [each for each in wanted.values() if each.id not in expired]
+        contentless = frozenset(_older(kept, self._horizon.oldest_content(now)))
+        try:
+            placed = await self._place(kept)
+            recorded, erased = await self._write(placed, contentless, accounts)
+        except StoreError:
+            self._project_ids.clear()  # another database may stand there at the next try
+            raise
+        return Delivered(recorded, erased, expired)
+
+    async def account(self, accounts: Sequence[SegmentAccount]) -> None:
+        """Writes accounts of segments alone; what is there stays as it is."""
+        async with self._pool.transaction() as connection:
+            await self._account(connection, accounts)
+
+    async def heartbeat(self, beat: Heartbeat) -> None:
+        """Says that this recorder lives, and makes the partitions that are needed soon."""
+        async with self._pool.transaction() as connection:
+            await connection.execute(
+                self._sql["heartbeat"],
+                *(
+                    self._recorder_id,
+                    beat.host,
+                    beat.version,
+                    beat.started_at,
+                    beat.lag_seconds,
+                    beat.journal_bytes,
+                ),
+            )
+        await self._partitions.make_ahead(utc_now().date())
+
+    async def clock_skew_seconds(self) -> float:
+        """How far the database's clock is ahead of ours; negative where it is behind."""
+        async with self._pool.transaction() as connection:
+            before = utc_now()
+            theirs: datetime.datetime = await connection.fetchval(self._sql["clock"])
+            middle = before + (utc_now() - before) / 2
+        return (theirs - middle).total_seconds()
+
+    async def _write(
+        self, placed: list[Placed], contentless: frozenset[bytes], accounts: Sequence[SegmentAccount]
+    ) -> tuple[frozenset[bytes], frozenset[bytes]]:
+        """One transaction; once more where a partition was missing."""
+        for attempt in range(2):
+            try:
+                async with self._pool.transaction() as connection:
+                    return await self._write_in(connection, placed, contentless, accounts)
+            except MissingPartitionError:
+                if attempt:
+                    self._partitions.forget()
+                    raise
+            self._partitions.forget()
+            await self._partitions.make_for({day_of_id(each.record.id) for each in placed})
+        raise AssertionError("the loop returns or raises")
+
+    async def _write_in(
+        self,
+        connection: Connection,
+        placed: list[Placed],
+        contentless: frozenset[bytes],
+        accounts: Sequence[SegmentAccount],
+    ) -> tuple[frozenset[bytes], frozenset[bytes]]:
+        recorded: frozenset[bytes] = frozenset()
+        erased: frozenset[bytes] = frozenset()
+        try:
+            if placed:
+                recorded, erased = await self._insert_exchanges(connection, placed)
+            fresh = [each for each in placed if each.record.id in recorded]
+            await self._insert_content(connection, [p for p in fresh if p.record.id not in contentless])
+            await self._add_sums(connection, fresh)
+            await self._account(connection, accounts)
+        except asyncpg.CheckViolationError as error:
+            if is_missing_partition(error):
+                raise MissingPartitionError(str(error)) from error
+            raise
+        return recorded, erased
+
+    async def _insert_exchanges(
+        self, connection: Connection, placed: list[Placed]
+    ) -> tuple[frozenset[bytes], frozenset[bytes]]:
+        weeks = sorted({(each.project_id, week_number(each.week)) for each in placed})
+        await connection.execute(self._sql["lock_weeks"], *columns(weeks))
+        rows = [exchange_row(each, self._recorder_id) for each in placed]
+        answers = await connection.fetch(self._sql["insert_exchanges"], *columns(rows))
+        recorded = frozenset(row["id"].bytes for row in answers if row["recorded"])
+        return recorded, frozenset(row["id"].bytes for row in answers if not row["recorded"])
+
+    async def _insert_content(self, connection: Connection, placed: list[Placed]) -> None:
+        pieces = PieceBatch()
+        rows = []
+        for each in placed:
+            if (content := each.record.content) is not None:
+                rows.append(_transcript_row(each, content, pieces))
+        if rows:
+            await pieces.write(connection)
+            await connection.execute(self._sql["insert_transcripts"], *columns(rows))
+
+    async def _add_sums(self, connection: Connection, placed: list[Placed]) -> None:
+        if rows := hourly_rows(placed):
+            await connection.execute(self._sql["add_hourly"], *columns(rows))
+        if rows := daily_user_rows(placed):
+            await connection.execute(self._sql["add_daily_users"], *columns(rows))
+
+    async def _account(self, connection: Connection, accounts: Sequence[SegmentAccount]) -> None:
+        if accounts:
+            ordered = sorted(accounts, key=lambda each: (each.boot, each.slot, each.counter))
+            rows = [segment_row(each, self._recorder_id) for each in ordered]
+            await connection.execute(self._sql["insert_segments"], *columns(rows))
+
+    async def _place(self, records: Sequence[Record]) -> list[Placed]:
+        """Finds the numbers of projects, or makes them; in the order of keys, which all batches share."""
+        missing = sorted({each.project for each in records} - self._project_ids.keys())
+        if missing:
+            async with self._pool.transaction() as connection:
+                found = await connection.fetch(self._sql["project_ids"], missing)
+                if len(found) < len(missing):
+                    await connection.execute(self._sql["make_projects"], missing)
+                    found = await connection.fetch(self._sql["project_ids"], missing)
+            self._project_ids.update((row["name"], row["id"]) for row in found)
+        placed = [Placed(each, self._project_ids[each.project]) for each in records]
+        return sorted(placed, key=lambda each: (each.project_id, each.record.id))
+
+
+class MissingPartitionError(StoreUnavailableError):
+    """A week or month has no partition yet; it is made and the batch tried again."""
+
+
+def _older(records: Iterable[Record], oldest: datetime.datetime | None) -> Iterable[bytes]:
+    """Ids of exchanges that began before."""
+    if oldest is None:
+        return []
+    return [each.id for each in records if utc_from_ns(id_milliseconds(each.id) * 1_000_000) < oldest]
+
+
+def _transcript_row(placed: Placed, content: Content, pieces: PieceBatch) -> tuple[Any, ...]:
+    """A row for insert_transcripts; its slices join the batch."""
+    place = (placed.project_id, placed.week)
+    return (
+        *(placed.project_id, uuid.UUID(bytes=placed.record.id), placed.week),
+        pieces.add_headers(place, content.request_headers),
+        pieces.add_headers(place, content.response_headers),
+        pieces.add_headers(place, content.trailers or None),
+        pieces.add(place, content.request_body),
+        pieces.add(place, content.response_body),
+        encode_chunk_times(content.chunk_times),
+        *(content.request_preview, content.response_preview, content.facts),
+    )

@@ -1,0 +1,111 @@
+"""Records as rows, in the order of the parameters of ingest.sql; pure."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from app.store.histogram import histogram
+from app.store.periods import week_of_id
+from app.store.record import Record, SegmentAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A record with the number of its project."""
+
+    record: Record
+    project_id: int
+
+    @property
+    def week(self) -> datetime.date:
+        """The Monday of the week in which the exchange began, by its id."""
+        return week_of_id(self.record.id)
+
+
+def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows turned into one array a column, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def exchange_row(placed: Placed, recorder_id: uuid.UUID) -> tuple[Any, ...]:
+    """A row for insert_exchanges."""
+    r = placed.record
+    u = r.usage
+    return (
+        *(placed.project_id, uuid.UUID(bytes=r.id), placed.week, r.started_at, r.duration_us, r.ttft_us),
+        *(r.method, r.path, r.query, r.route, r.upstream, r.authority, r.http_version),
+        *(r.model, r.model_served, r.status, r.outcome, r.reason, r.detail, r.stream),
+        *(r.request_bytes, r.response_bytes, r.request_sha256, r.response_sha256, r.request_complete),
+        *(r.request_content_type, r.request_content_encoding),
+        *(r.response_content_type, r.response_content_encoding, r.upstream_id),
+        *(r.finish_reason, r.service_tier, r.error_type, r.error_code, u.verbatim, u.source),
+        *(u.input_tokens, u.cached_tokens, u.cache_write_tokens),
+        *(u.output_tokens, u.reasoning_tokens, u.total_tokens),
+        *(r.user, r.key, r.key_tail, r.conversation, msgspec.json.encode(r.tags).decode(), r.retry_count),
+        *(r.capture_status, r.log_mode, recorder_id, r.boot, r.slot, r.accept_number),
+    )
+
+
+def segment_row(account: SegmentAccount, recorder_id: uuid.UUID) -> tuple[Any, ...]:
+    """A row for insert_segments."""
+    a = account
+    return (
+        *(a.boot, a.slot, a.counter, recorder_id, a.first_accept_number, a.last_accept_number),
+        *(a.recorded, a.off, a.quarantined, a.expired, a.erased, a.dropped, a.carried),
+        *(a.damaged_bytes, a.torn_bytes),
+    )
+
+
+def hourly_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
+    """Rows for add_hourly, in the order of their key."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for each in placed:
+        r = each.record
+        hour = r.started_at.replace(minute=0, second=0, microsecond=0)
+        status_class = r.status // 100 if r.status is not None else 0
+        key = (each.project_id, hour, r.model or "", r.route, r.key or "", status_class, r.outcome)
+        groups.setdefault(key, []).append(r)
+    return [
+        (
+            *key,
+            *_sums(groups[key]),
+            _array([r.duration_us for r in groups[key]]),
+            _array([r.ttft_us for r in groups[key] if r.ttft_us is not None]),
+        )
+        for key in sorted(groups)
+    ]
+
+
+def daily_user_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
+    """Rows for add_daily_users, in the order of their key; exchanges without a user are in none."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for each in placed:
+        r = each.record
+        if r.user is not None:
+            key = (each.project_id, r.started_at.date(), r.user, r.model or "")
+            groups.setdefault(key, []).append(r)
+    return [(*key, *_sums(groups[key])) for key in sorted(groups)]
+
+
+def _sums(records: Sequence[Record]) -> tuple[int, ...]:
+    """Exchanges, bytes of both bodies, and tokens; an unknown count adds nothing."""
+    return (
+        len(records),
+        sum(r.request_bytes for r in records),
+        sum(r.response_bytes for r in records),
+        sum(r.usage.input_tokens or 0 for r in records),
+        sum(r.usage.cached_tokens or 0 for r in records),
+        sum(r.usage.output_tokens or 0 for r in records),
+        sum(r.usage.reasoning_tokens or 0 for r in records),
+    )
+
+
+def _array(times_us: Sequence[int]) -> str:
+    """A histogram as the text of an array: arrays of different lengths cannot be passed to `unnest` together."""
+    return "{" + ",".join(map(str, histogram(times_us))) + "}"

@@ -1,0 +1,177 @@
+-- project_ids: Numbers of projects by name.
+SELECT id, name FROM projects WHERE name = ANY($1::text[]);
+
+-- make_projects: Makes the projects that are missing.
+INSERT INTO projects (name)
+SELECT name FROM unnest($1::text[]) AS wanted (name)
+ORDER BY name
+ON CONFLICT (name) DO NOTHING;
+
+-- lock_weeks: Shares the weeks (project, number of the week) with other batches, and keeps erasures out of them.
+SELECT pg_advisory_xact_lock_shared(project_id, week)
+FROM (SELECT project_id, week FROM unnest($1::int4[], $2::int4[]) AS w (project_id, week) ORDER BY 1, 2) AS ordered;
+
+-- insert_exchanges: Inserts what is neither there nor erased; says which ids it inserted and which a tombstone stopped.
+WITH batch AS (
+    SELECT * FROM unnest(
+        $1::int4[], $2::uuid[], $3::date[], $4::timestamptz[], $5::int8[], $6::int8[],
+        $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
+        $14::text[], $15::text[], $16::int2[], $17::text[], $18::text[], $19::text[], $20::bool[],
+        $21::int8[], $22::int8[], $23::bytea[], $24::bytea[], $25::bool[],
+        $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
+        $31::text[], $32::text[], $33::text[], $34::text[], $35::text[], $36::text[],
+        $37::int8[], $38::int8[], $39::int8[], $40::int8[], $41::int8[], $42::int8[],
+        $43::text[], $44::text[], $45::text[], $46::text[], $47::text[], $48::int4[],
+        $49::text[], $50::text[], $51::uuid[], $52::text[], $53::int2[], $54::int8[]
+    ) AS b (
+        project_id, id, week, started_at, duration_us, ttft_us,
+        method, path, query, route, upstream, authority, http_version,
+        model, model_served, status, outcome, reason, detail, stream,
+        request_bytes, response_bytes, request_sha256, response_sha256, request_complete,
+        request_content_type, request_content_encoding, response_content_type, response_content_encoding, upstream_id,
+        finish_reason, service_tier, error_type, error_code, usage, usage_source,
+        input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, total_tokens,
+        end_user, key, key_tail, conversation, tags, retry_count,
+        capture_status, log_mode, recorder_id, boot, slot, accept_number
+    )
+), erased AS MATERIALIZED (
+    SELECT b.id FROM batch AS b WHERE EXISTS (
+        SELECT FROM erasures AS e
+        WHERE e.project_id = b.project_id
+            AND (e.until IS NULL OR e.until >= b.started_at)
+            AND (e.kind, e.value) IN (
+                ('exchange', b.id::text), ('user', b.end_user), ('key', b.key), ('conversation', b.conversation)
+            )
+    )
+), inserted AS (
+    INSERT INTO exchanges (
+        project_id, id, week, started_at, duration_us, ttft_us,
+        method, path, query, route, upstream, authority, http_version,
+        model, model_served, status, outcome, reason, detail, stream,
+        request_bytes, response_bytes, request_sha256, response_sha256, request_complete,
+        request_content_type, request_content_encoding, response_content_type, response_content_encoding, upstream_id,
+        finish_reason, service_tier, error_type, error_code, usage, usage_source,
+        input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, total_tokens,
+        end_user, key, key_tail, conversation, tags, retry_count,
+        capture_status, log_mode, recorder_id, boot, slot, accept_number
+    )
+    SELECT
+        b.project_id, b.id, b.week, b.started_at, b.duration_us, b.ttft_us,
+        b.method, b.path, b.query, b.route, b.upstream, b.authority, b.http_version,
+        b.model, b.model_served, b.status, b.outcome, b.reason, b.detail, b.stream,
+        b.request_bytes, b.response_bytes, b.request_sha256, b.response_sha256, b.request_complete,
+        b.request_content_type, b.request_content_encoding, b.response_content_type, b.response_content_encoding,
+        b.upstream_id,
+        b.finish_reason, b.service_tier, b.error_type, b.error_code, b.usage::jsonb, b.usage_source,
+        b.input_tokens, b.cached_tokens, b.cache_write_tokens, b.output_tokens, b.reasoning_tokens, b.total_tokens,
+        b.end_user, b.key, b.key_tail, b.conversation, b.tags::jsonb, b.retry_count,
+        b.capture_status, b.log_mode, b.recorder_id, b.boot, b.slot, b.accept_number
+    FROM batch AS b
+    WHERE NOT EXISTS (SELECT FROM erased WHERE erased.id = b.id)
+    ORDER BY b.project_id, b.id
+    ON CONFLICT (project_id, id) DO NOTHING
+    RETURNING id
+)
+SELECT id, true AS recorded FROM inserted
+UNION ALL
+SELECT id, false AS recorded FROM erased;
+
+-- insert_pieces: Inserts slices, in the order given, that are not there yet.
+INSERT INTO pieces (project_id, week, node, parent, raw_bytes, coding, data)
+SELECT * FROM unnest($1::int4[], $2::date[], $3::bytea[], $4::bytea[], $5::int4[], $6::int2[], $7::bytea[])
+ON CONFLICT (project_id, week, node) DO NOTHING;
+
+-- insert_transcripts: Inserts the manifests of exchanges that were inserted by the same transaction.
+INSERT INTO transcripts (
+    project_id, id, week, request_headers, response_headers, trailers, request_tip, response_tip,
+    chunk_times, request_preview, response_preview, facts
+)
+SELECT
+    project_id, id, week, request_headers, response_headers, trailers, request_tip, response_tip,
+    chunk_times, request_preview, response_preview, facts::jsonb
+FROM unnest(
+    $1::int4[], $2::uuid[], $3::date[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[],
+    $9::bytea[], $10::text[], $11::text[], $12::text[]
+) AS t (
+    project_id, id, week, request_headers, response_headers, trailers, request_tip, response_tip,
+    chunk_times, request_preview, response_preview, facts
+)
+ON CONFLICT (project_id, id) DO NOTHING;
+
+-- add_hourly: Adds sums, in the order of their key; histograms element by element.
+INSERT INTO usage_hourly AS u (
+    project_id, hour, model, route, key, status_class, outcome,
+    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    duration_histogram, ttft_histogram
+)
+SELECT
+    project_id, hour, model, route, key, status_class, outcome,
+    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    durations::int4[], ttfts::int4[]
+FROM unnest(
+    $1::int4[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::text[],
+    $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], $16::text[]
+) AS s (
+    project_id, hour, model, route, key, status_class, outcome,
+    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    durations, ttfts
+)
+ON CONFLICT (project_id, hour, model, route, key, status_class, outcome) DO UPDATE SET
+    exchanges = u.exchanges + excluded.exchanges,
+    request_bytes = u.request_bytes + excluded.request_bytes,
+    response_bytes = u.response_bytes + excluded.response_bytes,
+    input_tokens = u.input_tokens + excluded.input_tokens,
+    cached_tokens = u.cached_tokens + excluded.cached_tokens,
+    output_tokens = u.output_tokens + excluded.output_tokens,
+    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
+    duration_histogram = (
+        SELECT coalesce(array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY position), '{}')
+        FROM unnest(u.duration_histogram, excluded.duration_histogram) WITH ORDINALITY AS h (a, b, position)
+    ),
+    ttft_histogram = (
+        SELECT coalesce(array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY position), '{}')
+        FROM unnest(u.ttft_histogram, excluded.ttft_histogram) WITH ORDINALITY AS h (a, b, position)
+    );
+
+-- add_daily_users: Adds sums by user, in the order of their key.
+INSERT INTO usage_daily_users AS u (
+    project_id, day, end_user, model,
+    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens
+)
+SELECT * FROM unnest(
+    $1::int4[], $2::date[], $3::text[], $4::text[],
+    $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[]
+)
+ON CONFLICT (project_id, day, end_user, model) DO UPDATE SET
+    exchanges = u.exchanges + excluded.exchanges,
+    request_bytes = u.request_bytes + excluded.request_bytes,
+    response_bytes = u.response_bytes + excluded.response_bytes,
+    input_tokens = u.input_tokens + excluded.input_tokens,
+    cached_tokens = u.cached_tokens + excluded.cached_tokens,
+    output_tokens = u.output_tokens + excluded.output_tokens,
+    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens;
+
+-- insert_segments: Accounts for segments that are let go; a replay adds nothing.
+INSERT INTO segments (
+    boot, slot, counter, recorder_id, first_accept_number, last_accept_number,
+    recorded, "off", quarantined, expired, erased, dropped, carried, damaged_bytes, torn_bytes
+)
+SELECT * FROM unnest(
+    $1::text[], $2::int2[], $3::int8[], $4::uuid[], $5::int8[], $6::int8[],
+    $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::int8[]
+)
+ON CONFLICT (boot, slot, counter) DO NOTHING;
+
+-- heartbeat: Says that a recorder lives, and how far behind it is.
+INSERT INTO recorders (id, host, version, started_at, last_seen, lag_seconds, journal_bytes)
+VALUES ($1, $2, $3, $4, clock_timestamp(), $5, $6)
+ON CONFLICT (id) DO UPDATE SET
+    host = excluded.host,
+    version = excluded.version,
+    started_at = excluded.started_at,
+    last_seen = excluded.last_seen,
+    lag_seconds = excluded.lag_seconds,
+    journal_bytes = excluded.journal_bytes;
+
+-- clock: What time it is at the database.
+SELECT clock_timestamp();

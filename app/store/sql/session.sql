@@ -1,0 +1,16 @@
+-- limit_transaction: Sets the time limits of a transaction, inside it, so that it holds behind PgBouncer too.
+SET LOCAL statement_timeout = '15s';
+SET LOCAL lock_timeout = '5s';
+SET LOCAL idle_in_transaction_session_timeout = '60s';
+SET LOCAL synchronous_commit = on;
+
+-- limit_reading: Sets the limits of a reading transaction; plans see values, so that filters that are off cost nothing.
+SET LOCAL statement_timeout = '15s';
+SET LOCAL lock_timeout = '5s';
+SET LOCAL idle_in_transaction_session_timeout = '60s';
+SET LOCAL plan_cache_mode = force_custom_plan;
+SET LOCAL jit = off;
+
+-- limit_maintenance: Sets the limits of a connection that changes partitions outside of a transaction.
+SET lock_timeout = '5s';
+SET statement_timeout = 0;

@@ -1,0 +1,228 @@
+"""The first schema; migrations/schema.sql says what its tables are for."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+CREATE TABLE meta (
+    key text PRIMARY KEY,
+    value text NOT NULL
+);
+
+CREATE TABLE projects (
+    id int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE exchanges (
+    project_id int4 NOT NULL,
+    id uuid NOT NULL,
+    week date NOT NULL,
+    started_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    duration_us int8 NOT NULL,
+    ttft_us int8,
+    method text NOT NULL,
+    path text NOT NULL,
+    query text NOT NULL,
+    route text NOT NULL,
+    upstream text NOT NULL,
+    authority text NOT NULL,
+    http_version text NOT NULL,
+    model text,
+    model_served text,
+    status int2,
+    outcome text NOT NULL,
+    reason text,
+    detail text,
+    stream bool NOT NULL,
+    request_bytes int8 NOT NULL,
+    response_bytes int8 NOT NULL,
+    request_sha256 bytea,
+    response_sha256 bytea,
+    request_complete bool NOT NULL,
+    request_content_type text,
+    request_content_encoding text,
+    response_content_type text,
+    response_content_encoding text,
+    upstream_id text,
+    answer_key bytea,
+    finish_reason text,
+    service_tier text,
+    error_type text,
+    error_code text,
+    usage jsonb,
+    usage_source text NOT NULL,
+    input_tokens int8,
+    cached_tokens int8,
+    cache_write_tokens int8,
+    output_tokens int8,
+    reasoning_tokens int8,
+    total_tokens int8,
+    cost numeric,
+    price_version text,
+    end_user text,
+    key text,
+    key_tail text,
+    conversation text,
+    conversation_id uuid,
+    tags jsonb NOT NULL DEFAULT '{}',
+    retry_count int4 NOT NULL DEFAULT 0,
+    capture_status text NOT NULL,
+    log_mode text NOT NULL,
+    recorder_id uuid NOT NULL,
+    boot text NOT NULL,
+    slot int2 NOT NULL,
+    accept_number int8 NOT NULL,
+    PRIMARY KEY (project_id, id)
+) PARTITION BY RANGE (id);
+
+CREATE INDEX exchanges_by_id ON exchanges (id);
+
+CREATE INDEX exchanges_by_model ON exchanges (project_id, model, id);
+
+CREATE INDEX exchanges_by_key ON exchanges (project_id, key, id);
+
+CREATE INDEX exchanges_by_user ON exchanges (project_id, end_user, id) WHERE end_user IS NOT NULL;
+
+CREATE INDEX exchanges_by_upstream_id ON exchanges (project_id, upstream_id) WHERE upstream_id IS NOT NULL;
+
+CREATE INDEX exchanges_by_answer_key ON exchanges (project_id, answer_key) WHERE answer_key IS NOT NULL;
+
+CREATE INDEX exchanges_by_recorded_at ON exchanges (recorded_at);
+
+CREATE TABLE transcripts (
+    project_id int4 NOT NULL,
+    id uuid NOT NULL,
+    week date NOT NULL,
+    request_headers bytea,
+    response_headers bytea,
+    trailers bytea,
+    request_head bytea,
+    request_tip bytea,
+    request_tail bytea,
+    response_head bytea,
+    response_tip bytea,
+    response_tail bytea,
+    chunk_times bytea,
+    request_preview text,
+    response_preview text,
+    facts jsonb,
+    PRIMARY KEY (project_id, id)
+) PARTITION BY RANGE (id);
+
+CREATE TABLE pieces (
+    project_id int4 NOT NULL,
+    week date NOT NULL,
+    node bytea NOT NULL,
+    parent bytea,
+    raw_bytes int4 NOT NULL,
+    coding int2 NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (project_id, week, node)
+) PARTITION BY RANGE (week);
+
+ALTER TABLE pieces ALTER COLUMN data SET STORAGE EXTERNAL;
+
+CREATE TABLE usage_hourly (
+    project_id int4 NOT NULL,
+    hour timestamptz NOT NULL,
+    model text NOT NULL DEFAULT '',
+    route text NOT NULL DEFAULT '',
+    key text NOT NULL DEFAULT '',
+    status_class int2 NOT NULL DEFAULT 0,
+    outcome text NOT NULL DEFAULT '',
+    exchanges int8 NOT NULL,
+    request_bytes int8 NOT NULL,
+    response_bytes int8 NOT NULL,
+    input_tokens int8 NOT NULL,
+    cached_tokens int8 NOT NULL,
+    output_tokens int8 NOT NULL,
+    reasoning_tokens int8 NOT NULL,
+    cost numeric NOT NULL DEFAULT 0,
+    duration_histogram int4[] NOT NULL,
+    ttft_histogram int4[] NOT NULL,
+    PRIMARY KEY (project_id, hour, model, route, key, status_class, outcome)
+) WITH (fillfactor = 70);
+
+CREATE TABLE usage_daily_users (
+    project_id int4 NOT NULL,
+    day date NOT NULL,
+    end_user text NOT NULL,
+    model text NOT NULL DEFAULT '',
+    exchanges int8 NOT NULL,
+    request_bytes int8 NOT NULL,
+    response_bytes int8 NOT NULL,
+    input_tokens int8 NOT NULL,
+    cached_tokens int8 NOT NULL,
+    output_tokens int8 NOT NULL,
+    reasoning_tokens int8 NOT NULL,
+    cost numeric NOT NULL DEFAULT 0,
+    PRIMARY KEY (project_id, day, end_user, model)
+) WITH (fillfactor = 70);
+
+CREATE TABLE segments (
+    boot text NOT NULL,
+    slot int2 NOT NULL,
+    counter int8 NOT NULL,
+    recorder_id uuid NOT NULL,
+    first_accept_number int8,
+    last_accept_number int8,
+    recorded int8 NOT NULL,
+    "off" int8 NOT NULL,
+    quarantined int8 NOT NULL,
+    expired int8 NOT NULL,
+    erased int8 NOT NULL,
+    dropped int8 NOT NULL,
+    carried int8 NOT NULL,
+    damaged_bytes int8 NOT NULL,
+    torn_bytes int8 NOT NULL,
+    let_go_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (boot, slot, counter)
+);
+
+CREATE TABLE recorders (
+    id uuid PRIMARY KEY,
+    host text NOT NULL,
+    version text NOT NULL,
+    started_at timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL,
+    lag_seconds float8 NOT NULL,
+    journal_bytes int8 NOT NULL
+);
+
+CREATE TABLE erasures (
+    id uuid PRIMARY KEY,
+    project_id int4 NOT NULL,
+    kind text NOT NULL CONSTRAINT erasures_kind CHECK (kind IN ('exchange', 'user', 'key', 'conversation')),
+    value text NOT NULL,
+    until timestamptz,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX erasures_by_value ON erasures (project_id, kind, value);
+
+CREATE TABLE erasure_progress (
+    erasure_id uuid NOT NULL,
+    recorder_id uuid NOT NULL,
+    done_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (erasure_id, recorder_id)
+);
+
+INSERT INTO meta (key, value) VALUES ('schema_version', '1'), ('min_writer', '1');
+"""
+    )
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore a copy: migrations go forward only")
