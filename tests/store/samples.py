@@ -56,15 +56,16 @@ def record(*, at_ns: int = NOON_NS, exchange_id: bytes | None = None, **changes:
 
 def talk(request: bytes, response: bytes, **changes: Any) -> Record:
     """An exchange with these bodies, and all that goes with them."""
-    return record(
-        request_bytes=len(request),
-        response_bytes=len(response),
-        request_sha256=hashlib.sha256(request).digest(),
-        response_sha256=hashlib.sha256(response).digest(),
-        request_content_type="application/json",
-        response_content_type="text/event-stream",
-        **{"content": content(request, response), **changes},
-    )
+    of_bodies = {
+        "request_bytes": len(request),
+        "response_bytes": len(response),
+        "request_sha256": hashlib.sha256(request).digest(),
+        "response_sha256": hashlib.sha256(response).digest(),
+        "request_content_type": "application/json",
+        "response_content_type": "text/event-stream",
+        "content": content(request, response),
+    }
+    return record(**{**of_bodies, **changes})
 
 
 def content(request: bytes, response: bytes) -> Content:

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -193,7 +194,7 @@ async def test_two_recorders_in_opposite_order_do_not_deadlock(database_url: str
     ids=lambda poison: next(iter(poison)),
 )
 async def test_a_poisonous_value_is_told_apart_and_leaves_nothing(
-    ingest: Ingest, ask: Ask, poison: dict[str, object]
+    ingest: Ingest, ask: Ask, poison: dict[str, Any]
 ) -> None:
     await ingest.deliver([record()])
     with pytest.raises(PoisonError) as caught:

@@ -1,0 +1,176 @@
+"""Reads the record: lists, single exchanges, exact bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from app.exchange import KeptHeaders
+from app.store.bodies import BodyReader, Manifest, StoredBody
+from app.store.filter import Filter, Order
+from app.store.pieces import decode_chunk_times
+from app.store.pool import Pool
+from app.store.record import ChunkTime
+from app.store.statements import statements
+from app.store.stored import Account, Page, RecorderStatus, StoredExchange, StoredHeaders
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from app.store.pool import Connection
+
+PAGE_MAX = 1_000
+
+_FROM_ROW = tuple(
+    field.name
+    for field in dataclasses.fields(StoredExchange)
+    if field.name not in ("project", "user", "tags", "request_preview", "response_preview")
+)
+
+
+class Query:
+    """Reads one database; its errors are app.errors' StoreErrors."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = statements("query")
+        self._bodies = BodyReader(pool)
+
+    async def list_exchanges(
+        self, wanted: Filter, limit: int = 20, after: uuid.UUID | None = None, order: Order = "desc"
+    ) -> Page:
+        """The page of at most `limit` (1 to PAGE_MAX) exchanges that follow `after`, with previews."""
+        limit = min(max(limit, 1), PAGE_MAX)
+        low, high = wanted.bounds(after, order)
+        if low >= high or not wanted.can_match():
+            return Page([], has_more=False)
+        async with self._pool.transaction(readonly=True) as connection:
+            projects = await self._projects(connection)
+            project_id = _project_id(projects, wanted.project)
+            if project_id is None and wanted.project is not None:
+                return Page([], has_more=False)
+            statement = self._sql["list_newest" if order == "desc" else "list_oldest"]
+            rows = await connection.fetch(statement, low, high, limit + 1, *wanted.parameters(project_id))
+            previews = await self._previews(connection, rows[:limit])
+        return Page([_exchange(row, projects, previews) for row in rows[:limit]], has_more=len(rows) > limit)
+
+    async def get_exchange(self, exchange_id: uuid.UUID) -> StoredExchange | None:
+        """One exchange with its previews; None where there is none."""
+        async with self._pool.transaction(readonly=True) as connection:
+            row = await connection.fetchrow(self._sql["exchange"], exchange_id)
+            if row is None:
+                return None
+            previews = await self._previews(connection, [row])
+            return _exchange(row, await self._projects(connection), previews)
+
+    async def request_body(self, exchange_id: uuid.UUID) -> StoredBody | None:
+        """The exact bytes that the client sent; None where there is no such exchange or its body is not kept."""
+        return await self._body(exchange_id, "request")
+
+    async def response_body(self, exchange_id: uuid.UUID) -> StoredBody | None:
+        """The exact bytes that the client was sent; None as for request_body."""
+        return await self._body(exchange_id, "response")
+
+    async def headers(self, exchange_id: uuid.UUID) -> StoredHeaders | None:
+        """Header lists as they were; None where they are not kept."""
+        _, transcript = await self._transcript(exchange_id)
+        if transcript is None:
+            return None
+        request = await self._header_list(transcript, "request_headers")
+        response = await self._header_list(transcript, "response_headers")
+        trailers = await self._header_list(transcript, "trailers")
+        return StoredHeaders(request or [], response, trailers or [])
+
+    async def chunk_times(self, exchange_id: uuid.UUID) -> list[ChunkTime] | None:
+        """When each piece of the answer arrived; None where that is not kept."""
+        _, transcript = await self._transcript(exchange_id)
+        return None if transcript is None else decode_chunk_times(transcript["chunk_times"])
+
+    async def recorder_status(self) -> list[RecorderStatus]:
+        """All recorders that were ever seen, the latest first."""
+        async with self._pool.transaction(readonly=True) as connection:
+            rows = await connection.fetch(self._sql["recorders"])
+        return [RecorderStatus(**dict(row)) for row in rows]
+
+    async def account(self, boot: str, slot: int) -> Account:
+        """The sums over the segments that were let go for one slot of one boot."""
+        async with self._pool.transaction(readonly=True) as connection:
+            row = await connection.fetchrow(self._sql["account"], boot, slot)
+        return Account(**dict(row or {}))
+
+    async def _body(self, exchange_id: uuid.UUID, side: Literal["request", "response"]) -> StoredBody | None:
+        row, transcript = await self._transcript(exchange_id)
+        if row is None or transcript is None:
+            return None
+        manifest = Manifest(
+            project_id=transcript["project_id"],
+            week=transcript["week"],
+            head=transcript[f"{side}_head"],
+            tip=transcript[f"{side}_tip"],
+            tail=transcript[f"{side}_tail"],
+        )
+        sha256: bytes | None = row[f"{side}_sha256"]
+        if sha256 is None or (manifest.is_empty and row[f"{side}_bytes"] != 0):
+            return None
+        pieces = await self._bodies.pieces(manifest)
+        return StoredBody(
+            content_type=row[f"{side}_content_type"],
+            content_encoding=row[f"{side}_content_encoding"],
+            length_bytes=sum(each.raw_bytes for each in pieces),
+            sha256=sha256,
+            chunks=self._bodies.read(manifest, pieces),
+        )
+
+    async def _header_list(self, transcript: asyncpg.Record, column: str) -> KeptHeaders | None:
+        if transcript[column] is None:
+            return None
+        manifest = Manifest(transcript["project_id"], transcript["week"], tip=transcript[column])
+        chunks = self._bodies.read(manifest, await self._bodies.pieces(manifest))
+        return msgspec.msgpack.decode(b"".join([each async for each in chunks]), type=KeptHeaders)
+
+    async def _transcript(
+        self, exchange_id: uuid.UUID
+    ) -> tuple[asyncpg.Record | None, asyncpg.Record | None]:
+        async with self._pool.transaction(readonly=True) as connection:
+            row = await connection.fetchrow(self._sql["exchange"], exchange_id)
+            if row is None:
+                return None, None
+            return row, await connection.fetchrow(self._sql["transcript"], row["project_id"], exchange_id)
+
+    async def _projects(self, connection: Connection) -> dict[int, str]:
+        return {row["id"]: row["name"] for row in await connection.fetch(self._sql["projects"])}
+
+    async def _previews(
+        self, connection: Connection, rows: list[asyncpg.Record]
+    ) -> dict[uuid.UUID, tuple[str | None, str | None]]:
+        if not rows:
+            return {}
+        ids = [row["id"] for row in rows]
+        projects = sorted({row["project_id"] for row in rows})
+        found = await connection.fetch(self._sql["previews"], projects, ids, min(ids), max(ids))
+        return {row["id"]: (row["request_preview"], row["response_preview"]) for row in found}
+
+
+def _project_id(projects: dict[int, str], name: str | None) -> int | None:
+    """The number of the project asked for; where there is one project only, its number, which leads to better plans."""
+    if name is None:
+        return next(iter(projects)) if len(projects) == 1 else None
+    return next((number for number, each in projects.items() if each == name), None)
+
+
+def _exchange(
+    row: asyncpg.Record, projects: dict[int, str], previews: dict[uuid.UUID, tuple[str | None, str | None]]
+) -> StoredExchange:
+    values: dict[str, Any] = {name: row[name] for name in _FROM_ROW}
+    request_preview, response_preview = previews.get(row["id"], (None, None))
+    return StoredExchange(
+        **values,
+        project=projects.get(row["project_id"], ""),
+        user=row["end_user"],
+        tags=msgspec.json.decode(row["tags"], type=dict[str, str]),
+        request_preview=request_preview,
+        response_preview=response_preview,
+    )

@@ -1,0 +1,125 @@
+"""What reading gives: rows as values. Their names are the columns' (`user` is `end_user`)."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import uuid
+from dataclasses import dataclass
+
+from app.exchange import KeptHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExchange:
+    """One exchange as the store has it; times are aware, in UTC, durations in microseconds, money in US dollars."""
+
+    id: uuid.UUID
+    project: str
+    started_at: datetime.datetime
+    recorded_at: datetime.datetime
+    duration_us: int
+    ttft_us: int | None
+    method: str
+    path: str
+    query: str
+    route: str
+    upstream: str
+    authority: str
+    http_version: str
+    model: str | None
+    model_served: str | None
+    status: int | None
+    outcome: str
+    reason: str | None
+    detail: str | None
+    stream: bool
+    request_bytes: int
+    response_bytes: int
+    request_sha256: bytes | None
+    response_sha256: bytes | None
+    request_complete: bool
+    request_content_type: str | None
+    request_content_encoding: str | None
+    response_content_type: str | None
+    response_content_encoding: str | None
+    upstream_id: str | None
+    finish_reason: str | None
+    service_tier: str | None
+    error_type: str | None
+    error_code: str | None
+    usage: str | None
+    """The provider's usage object as JSON text."""
+    usage_source: str
+    input_tokens: int | None
+    cached_tokens: int | None
+    cache_write_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    total_tokens: int | None
+    cost: decimal.Decimal | None
+    price_version: str | None
+    user: str | None
+    key: str | None
+    key_tail: str | None
+    conversation: str | None
+    conversation_id: uuid.UUID | None
+    tags: dict[str, str]
+    retry_count: int
+    capture_status: str
+    log_mode: str
+    recorder_id: uuid.UUID
+    boot: str
+    slot: int
+    accept_number: int
+    request_preview: str | None
+    response_preview: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some exchanges in order; the next page follows the last one's id."""
+
+    exchanges: list[StoredExchange]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHeaders:
+    """Header lists of both heads; no response where none came."""
+
+    request: KeptHeaders
+    response: KeptHeaders | None
+    trailers: KeptHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStatus:
+    """What a recorder last said of itself."""
+
+    id: uuid.UUID
+    host: str
+    version: str
+    started_at: datetime.datetime
+    last_seen: datetime.datetime
+    lag_seconds: float
+    journal_bytes: int
+    silent_seconds: float
+    """Time since it was last seen, by the database's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Sums over segments that were let go."""
+
+    segments: int = 0
+    first_accept_number: int | None = None
+    last_accept_number: int | None = None
+    recorded: int = 0
+    off: int = 0
+    quarantined: int = 0
+    expired: int = 0
+    erased: int = 0
+    dropped: int = 0
+    damaged_bytes: int = 0
+    torn_bytes: int = 0
