@@ -1,0 +1,284 @@
+"""Transcripts to records: the heads' plain facts, and what a decoder reads from the bodies.
+
+A record is always made. What cannot be read is said by `capture_status`; text is made safe for PostgreSQL here.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, replace
+
+from app.clock import id_milliseconds, utc_from_ns
+from app.decode import Decoded, Request, Response, decode_exchange
+from app.exchange import AnswerHead, Begin, End, KeptHeaders, LogMode, Outcome
+from app.recorder.bodies import whole_body
+from app.recorder.transcript import Transcript
+from app.store.record import BodySource, Content, Record, Usage
+from app.telemetry.logs import event_logger
+
+MAX_DECODED_BYTES = 16 << 20
+MAX_LABEL_CHARACTERS = 256
+MAX_TAGS = 32
+MAX_TEXT_CHARACTERS = 2_048
+MAX_TARGET_CHARACTERS = 65_536
+MAX_INT8 = (1 << 63) - 1
+DEFAULT_PROJECT = "default"
+DEFAULT_UPSTREAM = "v1"
+_LAST_NS = 253_402_300_799 * 1_000_000_000
+"""The last second of the year 9999, where datetime ends."""
+
+_events = event_logger("recorder")
+
+
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """What stands in the heads, with values for what was lost."""
+
+    begin: Begin
+    head: AnswerHead | None
+    end: End
+
+
+def make_record(transcript: Transcript) -> Record:
+    """The record of an exchange that has ended. Raises FrameError where its bodies cannot be read again."""
+    heads = _heads_of(transcript)
+    keeps_content = heads.begin.mode == LogMode.FULL.value and transcript.begin is not None
+    request = transcript.request_body()
+    response = transcript.response_body()
+    decoded = _decode(heads, request, response)
+    record = _plain_record(transcript, heads, decoded, _capture_status(transcript, heads.end, decoded))
+    if not keeps_content:
+        return record
+    if not heads.begin.bodies_kept:
+        return replace(record, content=_content(transcript, heads, None, None, None))
+    return replace(
+        record,
+        request_sha256=request.sha256,
+        response_sha256=response.sha256 if heads.head is not None else None,
+        user=record.user or label(decoded.user),
+        upstream_id=label(decoded.upstream_id),
+        content=_content(transcript, heads, request, response if heads.head is not None else None, decoded),
+    )
+
+
+def raw_only(record: Record) -> Record:
+    """The same with nothing that was derived: for an exchange that PostgreSQL does not take as it is."""
+    content = record.content
+    if content is not None:
+        content = replace(content, request_preview=None, response_preview=None, facts=None)
+    return replace(
+        record,
+        capture_status="unreadable",
+        usage=Usage(),
+        tags={},
+        model=None,
+        model_served=None,
+        upstream_id=None,
+        finish_reason=None,
+        service_tier=None,
+        error_type=None,
+        error_code=None,
+        content=content,
+    )
+
+
+def without_bodies(transcript: Transcript) -> Record:
+    """The row of an exchange whose segments cannot be read again."""
+    heads = _heads_of(transcript)
+    decoded = decode_exchange(_request(heads, None), _response(heads, None))
+    return _plain_record(transcript, heads, decoded, "partial")
+
+
+def text(value: str, longest: int = MAX_TEXT_CHARACTERS) -> str:
+    """Text that PostgreSQL takes: no NUL, no lone surrogates, at most `longest` characters."""
+    value = value[:longest].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value.encode("utf-8", "replace").decode("utf-8") if not value.isascii() else value
+
+
+def label(value: str | None, longest: int = MAX_LABEL_CHARACTERS) -> str | None:
+    """The same for text that stands in an index; None where there is none."""
+    return text(value, longest) if value else None
+
+
+def _heads_of(transcript: Transcript) -> _Heads:
+    end = transcript.end
+    if end is None:
+        raise AssertionError(f"{transcript!r} has not ended")
+    begin = transcript.begin
+    if begin is None:
+        # Damaged. Whether bodies may be kept was in it, so none are.
+        begin = Begin(
+            accept_number=-1,
+            boot=transcript.chain[0],
+            slot=transcript.chain[1],
+            wall_ns=id_milliseconds(transcript.id) * 1_000_000,
+            mode=LogMode.METADATA.value,
+            method="",
+            target=b"",
+            upstream="",
+            authority="",
+            http_version="",
+            headers=[],
+            project=DEFAULT_PROJECT,
+        )
+    return _Heads(begin, transcript.head, end)
+
+
+def _plain_record(transcript: Transcript, heads: _Heads, decoded: Decoded, capture_status: str) -> Record:
+    begin, head, end = heads.begin, heads.head, heads.end
+    path, _, query = begin.target.partition(b"?")
+    first_ns, last_ns = transcript.first_body_ns, transcript.last_monotonic_ns
+    has_begin = transcript.begin is not None
+    return Record(
+        id=transcript.id,
+        project=text(begin.project, MAX_LABEL_CHARACTERS) or DEFAULT_PROJECT,
+        boot=text(begin.boot),
+        slot=begin.slot if 0 <= begin.slot < 1 << 15 else -1,
+        accept_number=min(max(begin.accept_number, -1), MAX_INT8),
+        started_at=_time(begin.wall_ns),
+        duration_us=transcript.microseconds_at(last_ns) if has_begin else 0,
+        ttft_us=transcript.microseconds_at(first_ns) if has_begin and first_ns is not None else None,
+        method=text(begin.method, MAX_LABEL_CHARACTERS),
+        path=_target_text(path),
+        query=_target_text(query),
+        route=decoded.route,
+        upstream=text(begin.upstream, MAX_LABEL_CHARACTERS),
+        authority=text(begin.authority),
+        http_version=text(begin.http_version, MAX_LABEL_CHARACTERS),
+        outcome=text(end.outcome, MAX_LABEL_CHARACTERS),
+        capture_status=capture_status,
+        log_mode=text(begin.mode, MAX_LABEL_CHARACTERS),
+        stream=decoded.stream,
+        request_bytes=_count(end.request_bytes),
+        response_bytes=_count(end.response_bytes),
+        request_complete=end.request_complete,
+        reason=label(end.reason),
+        detail=text(end.detail) if end.detail else None,
+        status=head.status if head is not None and 0 <= head.status < 1 << 15 else None,
+        request_content_type=_field(begin.headers, b"content-type"),
+        request_content_encoding=_field(begin.headers, b"content-encoding"),
+        response_content_type=_field(head.headers, b"content-type") if head else None,
+        response_content_encoding=_field(head.headers, b"content-encoding") if head else None,
+        model=label(decoded.model_asked),
+        model_served=label(decoded.model_served),
+        finish_reason=label(decoded.finish_reason),
+        service_tier=label(decoded.service_tier),
+        error_type=label(decoded.error_type),
+        error_code=label(decoded.error_code),
+        usage=_usage(decoded),
+        user=label(begin.user),
+        key=label(begin.key),
+        key_tail=label(begin.key_tail),
+        conversation=label(begin.conversation),
+        tags={text(name, 64): text(value, 256) for name, value in list(begin.tags.items())[:MAX_TAGS]},
+        retry_count=_retry_count(begin.headers),
+    )
+
+
+def _content(
+    transcript: Transcript,
+    heads: _Heads,
+    request: BodySource | None,
+    response: BodySource | None,
+    decoded: Decoded | None,
+) -> Content:
+    return Content(
+        request_headers=heads.begin.headers,
+        response_headers=heads.head.headers if heads.head is not None else None,
+        trailers=heads.end.trailers,
+        request_body=request,
+        response_body=response,
+        chunk_times=transcript.chunk_times(),
+        request_preview=decoded.request_preview if decoded is not None else None,
+        response_preview=decoded.response_preview if decoded is not None else None,
+    )
+
+
+def _decode(heads: _Heads, request: BodySource, response: BodySource) -> Decoded:
+    asked: bytes | None = b""
+    told: bytes | None = b""
+    if heads.begin.bodies_kept:
+        asked, told = _readable(request), _readable(response)
+    try:
+        return decode_exchange(_request(heads, asked), _response(heads, told))
+    except Exception as error:  # noqa: BLE001 - a decoder's fault must not stop what is recorded
+        _events.exception("decoder_failed", error)
+        return Decoded(route="other", stream=False, capture_status="unreadable")
+
+
+def _readable(body: BodySource) -> bytes | None:
+    return whole_body(body) if body.length_bytes <= MAX_DECODED_BYTES else None
+
+
+def _request(heads: _Heads, body: bytes | None) -> Request:
+    begin = heads.begin
+    path, _, query = begin.target.partition(b"?")
+    if begin.upstream != DEFAULT_UPSTREAM:
+        path = path.removeprefix(b"/" + begin.upstream.encode())
+    return Request(
+        method=begin.method,
+        path=path,
+        query=query,
+        content_type=_field(begin.headers, b"content-type"),
+        content_encoding=_field(begin.headers, b"content-encoding"),
+        body=body,
+    )
+
+
+def _response(heads: _Heads, body: bytes | None) -> Response:
+    head = heads.head
+    if head is None:
+        return Response(complete=False)
+    return Response(
+        status=head.status,
+        content_type=_field(head.headers, b"content-type"),
+        content_encoding=_field(head.headers, b"content-encoding"),
+        body=body,
+        complete=heads.end.outcome == Outcome.COMPLETED.value,
+    )
+
+
+def _capture_status(transcript: Transcript, end: End, decoded: Decoded) -> str:
+    """The decoder's word, unless bytes are missing that the client saw, or none were to be kept."""
+    if transcript.begin is not None and not transcript.begin.bodies_kept:
+        return "opaque"
+    if transcript.has_gap or end.gap or transcript.begin is None:
+        return "partial"
+    return text(decoded.capture_status)
+
+
+def _usage(decoded: Decoded) -> Usage:
+    usage = decoded.usage
+    return Usage(
+        verbatim=usage.verbatim,
+        source=usage.source,
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        total_tokens=usage.total_tokens,
+    )
+
+
+def _field(headers: KeptHeaders, name: bytes) -> str | None:
+    """The values of a header field, joined as HTTP joins them."""
+    values = [value for each, value in headers if each.lower() == name]
+    return text(b", ".join(values).decode("utf-8", "replace"), 512) if values else None
+
+
+def _retry_count(headers: KeptHeaders) -> int:
+    value = _field(headers, b"x-stainless-retry-count") or ""
+    return min(int(value), 1 << 20) if value.isascii() and value.isdecimal() and len(value) < 10 else 0
+
+
+def _target_text(target: bytes) -> str:
+    return text(target.decode("utf-8", "replace"), MAX_TARGET_CHARACTERS)
+
+
+def _time(wall_ns: int) -> datetime.datetime:
+    return utc_from_ns(min(max(wall_ns, 0), _LAST_NS))
+
+
+def _count(number: int) -> int:
+    return min(max(number, 0), MAX_INT8)
