@@ -154,7 +154,11 @@ def _read_stream(
 def _read_whole(
     body: bytes, response: Response, decoder: Decoder | None, status: str, cleaner: TextCleaner
 ) -> _Half:
-    value = read_json(body, cleaner.flags) if body and _may_be_json(response) else None
+    value = (
+        read_json(body, cleaner.flags)
+        if body and (decoder is not None or _may_be_json(body, response))
+        else None
+    )
     if value is None and decoder is not None and decoder.fold is not None and _looks_like_events(body):
         return _read_stream(read_events(body, cleaner.flags), decoder, decoder.fold, status, cleaner)
     if value is None:
@@ -191,9 +195,9 @@ def _read_unknown(fields: dict[str, object], cleaner: TextCleaner) -> Answer:
     )
 
 
-def _may_be_json(response: Response) -> bool:
-    kind = media_type(response.content_type)
-    return not kind.startswith(("audio/", "image/", "video/"))
+def _may_be_json(body: bytes, response: Response) -> bool:
+    """Not every large file that an unknown endpoint gives is worth a try."""
+    return "json" in media_type(response.content_type) and body[:4096].lstrip().startswith((b"{", b"["))
 
 
 def _looks_like_events(body: bytes) -> bool:

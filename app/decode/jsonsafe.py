@@ -40,7 +40,7 @@ class TextCleaner:
         if value.isascii() or _is_encodable(value):
             return value
         clean = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        if "�" in clean:
+        if clean.count("�") > value.count("�"):
             self.flags.add("surrogate")
         return clean
 

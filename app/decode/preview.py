@@ -9,6 +9,7 @@ from app.decode.values import Answer, Message
 
 PREVIEW_CHARACTERS = 200
 SCANNED_CHARACTERS = 4_096
+SCANNED_MESSAGES = 256
 
 _WHITE_SPACE = re.compile(r"\s+")
 
@@ -25,9 +26,9 @@ def preview_text(text: str | None, cleaner: TextCleaner) -> str | None:
 
 
 def preview_request(messages: list[Message], cleaner: TextCleaner) -> str | None:
-    """What the user said last, else the last text there is."""
+    """What the user said last, within reach of the end, else the last text there is."""
     fallback: str | None = None
-    for message in reversed(messages):
+    for message in reversed(messages[-SCANNED_MESSAGES:]):
         said = preview_text(message.text, cleaner) or _preview_parts(message)
         if said and message.role == "user":
             return said

@@ -51,7 +51,7 @@ class _Item:
     kind: str | None = None
     begun: dict[str, object] = field(default_factory=dict)
     done: dict[str, object] | None = None
-    parts: dict[tuple[str, int], _Part] = field(default_factory=dict)
+    parts: dict[tuple[str, int, str], _Part] = field(default_factory=dict)
 
 
 class _ResponseFold:
@@ -117,12 +117,13 @@ class _ResponseFold:
             return
         item.kind = item.kind or item_kind
         number = as_index(value.get("content_index", value.get("summary_index"))) or 0
-        if (place, number) not in item.parts:
+        key = (place, number, part_kind)
+        if key not in item.parts:
             if len(item.parts) >= MAX_PARTS:
                 self.dropped += 1
                 return
-            item.parts[place, number] = _Part(part_kind, text_name)
-        part = item.parts[place, number]
+            item.parts[key] = _Part(part_kind, text_name)
+        part = item.parts[key]
         if step == "done":
             part.pieces = [text]
         else:
@@ -168,7 +169,7 @@ def _whole_item(item: _Item) -> dict[str, object]:
     if item.kind:
         whole["type"] = item.kind
     lists: dict[str, list[object]] = {}
-    for (place, _), part in sorted(item.parts.items(), key=lambda entry: entry[0]):
+    for (place, _, _), part in sorted(item.parts.items(), key=lambda entry: entry[0]):
         text = "".join(part.pieces)
         if part.kind:
             lists.setdefault(place, []).append({"type": part.kind, part.name: text})

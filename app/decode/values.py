@@ -37,11 +37,12 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call of a tool that a model asked for; `arguments` is the text as the model wrote it, None where it wrote none."""
+    """One call of a tool that a model asked for."""
 
     id: str | None
     name: str | None
     arguments: str | None
+    """The text as the model wrote it; None where it wrote none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +112,4 @@ class Decoded:
     response_preview: str | None = None
     messages: list[Message] = field(default_factory=list)
     text_flags: tuple[str, ...] = ()
-    """What had to be changed to be kept as text: `nul`, `surrogate`, `utf8`, `number`, `depth`, `cut` (too many items), `glued`."""
+    """What was bent to be kept: `nul`, `surrogate`, `utf8`, `number`, `depth`, `cut` (too many items), `glued`."""
