@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.postgres"]
 
-for _name in [each for each in os.environ if each.startswith("VERBATIM_") and each != "VERBATIM_TEST_DATABASE_URL"]:
+_OF_THE_TESTS = ("VERBATIM_TEST_DATABASE_URL", "VERBATIM_RECORDINGS")
+for _name in [each for each in os.environ if each.startswith("VERBATIM_") and each not in _OF_THE_TESTS]:
     del os.environ[_name]
 
 # A loaded machine is no failure; a seed that fails is printed, so that it can be run again.
