@@ -1,0 +1,9 @@
+"""The record, read by programs: the console's REST API. It never touches the journal.
+
+server.py      the FastAPI application put together; create_console
+guard.py       who may ask, under which name; headers that every answer carries
+errors.py      every error in OpenAI's envelope
+exchanges.py   /api/exchanges and what is under it
+status.py      /healthz, /metrics, /api/status
+schemas.py     what the wire promises
+"""

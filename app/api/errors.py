@@ -1,0 +1,100 @@
+"""Every error in OpenAI's envelope, so that SDKs show it properly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.errors import StoreError, StoreMisconfiguredError, StoreUnavailableError
+from app.telemetry.logs import event_logger
+
+RETRY_SECONDS = 5
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    500: "internal_error",
+    503: "store_unavailable",
+}
+
+
+class ApiError(Exception):
+    """An answer that is an error."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code or _CODES.get(status, "error")
+        self.param = param
+        self.headers = dict(headers or {})
+
+
+def envelope(error: ApiError) -> bytes:
+    """The JSON body of an error."""
+    told = {"message": error.message, "type": "verbatim_error", "param": error.param, "code": error.code}
+    return json.dumps({"error": told}).encode()
+
+
+def install_error_answers(application: FastAPI) -> None:
+    """Has the application answer all its errors in the envelope."""
+    events = event_logger("console")
+
+    async def on_api_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        return _answer(error)
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        message = str(error.detail)
+        if error.status_code == 404:
+            message = "There is nothing under this path; /docs lists what there is."
+        elif error.status_code == 405:
+            message = f"This path does not take {request.method}."
+        return _answer(ApiError(error.status_code, message, headers=error.headers))
+
+    async def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        param = ".".join(str(part) for part in first["loc"][1:]) or None
+        return _answer(ApiError(400, f"{param}: {first['msg']}" if param else str(first["msg"]), param=param))
+
+    async def on_store_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, StoreError)
+        # The detail may name hosts and roles: for the log, not for the wire.
+        events.warning("store_failed", error=str(error))
+        if isinstance(error, StoreUnavailableError):
+            return _answer(_away("PostgreSQL cannot be reached right now; nothing is lost, ask again.", None))
+        if isinstance(error, StoreMisconfiguredError):
+            message = "PostgreSQL is not yet as Verbatim needs it; `verbatim doctor` says what is missing."
+            return _answer(_away(message, "store_misconfigured"))
+        return _answer(
+            ApiError(500, "The store refused this query; Verbatim's log says why.", code="store_error")
+        )
+
+    application.add_exception_handler(ApiError, on_api_error)
+    application.add_exception_handler(HTTPException, on_http_error)
+    application.add_exception_handler(RequestValidationError, on_invalid)
+    application.add_exception_handler(StoreError, on_store_error)
+
+
+def _away(message: str, code: str | None) -> ApiError:
+    return ApiError(503, message, code=code, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def _answer(error: ApiError) -> Response:
+    return Response(envelope(error), error.status, error.headers, "application/json")

@@ -1,0 +1,101 @@
+"""The console put together, and served."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+from app import __version__
+from app.api.errors import install_error_answers
+from app.api.exchanges import exchange_routes
+from app.api.guard import Guard
+from app.api.reference import reference_page
+from app.api.status import status_routes
+from app.store.query import Query
+
+SHUTDOWN_SECONDS = 5
+_DESCRIPTION = "The record of every exchange with the OpenAI API, word for word."
+
+
+async def _nothing_to_close() -> None:
+    """For a store that its owner closes."""
+
+
+def create_console(
+    store: Query,
+    token_hash: bytes,
+    hosts: frozenset[str],
+    close: Callable[[], Awaitable[None]] = _nothing_to_close,
+) -> FastAPI:
+    """The console over a store, for whoever bears the token with this SHA-256 and names one of these hosts.
+
+    `close` runs when the server stops.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await close()
+
+    console = FastAPI(
+        title="Verbatim console",
+        description=_DESCRIPTION,
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    console.include_router(exchange_routes(store))
+    console.include_router(status_routes(store))
+    install_error_answers(console)
+    console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash)
+
+    @console.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(reference_page(console.openapi()))
+
+    return console
+
+
+class _ConsoleServer(uvicorn.Server):
+    """uvicorn's server that ends at SIGTERM by itself, without raising the signal once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._leave)
+        yield
+
+    def _leave(self) -> None:
+        self.should_exit = True
+
+
+def console_server(console: FastAPI) -> uvicorn.Server:
+    """The server of the console; SIGTERM or `should_exit` ends it."""
+    config = uvicorn.Config(
+        console,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    return _ConsoleServer(config)
+
+
+def run_console(console: FastAPI, sockets: list[socket.socket]) -> None:
+    """Serves on listening sockets until SIGTERM."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(console_server(console).serve(sockets=sockets))

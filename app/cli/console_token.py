@@ -1,0 +1,55 @@
+"""The console's master token: a setting, or made once and kept in the data directory with mode 0600."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from app.config import Settings
+from app.errors import ConfigError
+
+
+def console_token(settings: Settings) -> str:
+    """The token that the settings or the data directory hold; made now where there is none. Raises ConfigError."""
+    if settings.console_token is not None:
+        return settings.console_token.get_secret_value()
+    path = settings.console_token_file
+    try:
+        prepare_data_dir(settings.data_dir)
+        if not path.exists():
+            _make(path)
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the console's token in {path} cannot be read or made: {error}") from error
+    if not token:
+        raise ConfigError(f"the console's token in {path} is empty; remove the file and start again")
+    return token
+
+
+def prepare_data_dir(data_dir: Path) -> None:
+    """Makes the data directory, for this user alone, where it is missing. Raises ConfigError."""
+    # As root the embedded database runs as another user, which has to pass through; what is inside is closed to it.
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    try:
+        data_dir.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"VERBATIM_DATA_DIR={data_dir} cannot be made ({error.strerror}); it takes one that this user can write"
+        ) from error
+
+
+def _make(path: Path) -> None:
+    """The file appears whole, and only if nobody else made it first."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"vb-{secrets.token_urlsafe(32)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()

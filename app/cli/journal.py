@@ -1,0 +1,118 @@
+"""`verbatim journal status`."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from app.cli.options import ConfigFile, read_settings
+from app.clock import wall_ns
+from app.config import Settings
+from app.errors import JournalError
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One segment as it lies on the disk."""
+
+    name: str
+    size_bytes: int
+    quiet_seconds: float
+    """How long ago it was last written."""
+    is_live: bool
+    """A running worker holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSummary:
+    """What is in the journal now."""
+
+    files: tuple[SegmentFile, ...]
+    has_recorder: bool
+    quarantined_bytes: int
+
+    @property
+    def segments(self) -> int:
+        """How many segments there are."""
+        return len(self.files)
+
+    @property
+    def size_bytes(self) -> int:
+        """All segments together."""
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long ago the segment that waits longest was last written."""
+        return max((file.quiet_seconds for file in self.files), default=0.0)
+
+
+def journal() -> typer.Typer:
+    """The verbs under `verbatim journal`."""
+    commands = typer.Typer(name="journal", help="The journal on this machine's disk.", no_args_is_help=True)
+    # Of one command alone typer would make the verb itself.
+    commands.callback()(_under_journal)
+    commands.command()(status)
+    return commands
+
+
+def status(config: ConfigFile = None) -> None:
+    """Show the segments that wait to be brought into the database."""
+    settings = read_settings(config)
+    found = summarize(settings)
+    print(f"journal   {settings.journal_dir}")
+    if found is None:
+        print("          empty; nothing was recorded here yet")
+        return
+    print(f"recorder  {'runs' if found.has_recorder else 'does not run'}")
+    print(f"segments  {found.segments}, {found.size_bytes} bytes of {settings.journal_max_bytes}")
+    for file in found.files:
+        state = "live" if file.is_live else "waits"
+        print(
+            f"          {file.name}  {file.size_bytes:>12} bytes  {state:<5}  quiet for {file.quiet_seconds:.1f} s"
+        )
+    if found.quarantined_bytes:
+        print(f"set aside {found.quarantined_bytes} bytes, in quarantine/: PostgreSQL would not take them")
+
+
+def summarize(settings: Settings) -> JournalSummary | None:
+    """What is in the journal's directory; None where there is none. Raises JournalError."""
+    directory = settings.journal_dir
+    try:
+        if not directory.is_dir():
+            return None
+        files = tuple(filter(None, (_look(path) for path in sorted(directory.glob("*.seg")))))
+        set_aside = sum(path.stat().st_size for path in directory.glob("quarantine/*") if path.is_file())
+        return JournalSummary(files, _is_held(directory / "recorder.lock"), set_aside)
+    except OSError as error:
+        raise JournalError(f"{directory}: {error.strerror}") from error
+
+
+def _look(path: Path) -> SegmentFile | None:
+    try:
+        found = path.stat()
+        is_live = _is_held(path)
+    except FileNotFoundError:
+        # The recorder was done with it in this very moment.
+        return None
+    quiet_seconds = max(0.0, (wall_ns() - found.st_mtime_ns) / 1_000_000_000)
+    return SegmentFile(path.name, found.st_size, quiet_seconds, is_live)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a running process has the file's lock; looking takes it for a moment where it is free."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _under_journal() -> None:
+    """The journal."""

@@ -1,0 +1,64 @@
+"""`verbatim`: the verbs, and the one line that an error becomes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app import __version__
+from app.cli.console import console
+from app.cli.db import db
+from app.cli.doctor import doctor
+from app.cli.journal import journal
+from app.cli.proxy import proxy
+from app.cli.record import record
+from app.cli.serve import serve
+from app.cli.token import token
+from app.errors import ConfigError, VerbatimError
+
+EXIT_FAILED = 1
+EXIT_MISUSED = 2
+
+
+def run() -> None:
+    """The console script. Exit codes: 0 done, 1 failed, 2 wrong settings or arguments."""
+    try:
+        command_line()()
+    except VerbatimError as error:
+        print(f"verbatim: {error}", file=sys.stderr)
+        sys.exit(EXIT_MISUSED if isinstance(error, ConfigError) else EXIT_FAILED)
+
+
+def command_line() -> typer.Typer:
+    """All verbs."""
+    # A traceback with local variables would show secrets.
+    commands = typer.Typer(
+        help="Records every exchange that programs have with the OpenAI API, word for word.",
+        epilog="Settings are environment variables (VERBATIM_…) or a TOML file; docs/settings.md lists them.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    commands.callback()(_options)
+    for verb in (serve, proxy, record, console, token, doctor):
+        commands.command()(verb)
+    commands.add_typer(db())
+    commands.add_typer(journal())
+    return commands
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"verbatim {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and end.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options before the verb."""

@@ -1,0 +1,81 @@
+"""How recording goes; and a console whose database is away."""
+
+import datetime
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.api.schemas import Status
+from app.api.status import METRICS, render
+from app.clock import utc_now
+from app.store.ingest import Heartbeat
+from app.store.stored import RecorderStatus
+from tests.api.conftest import RECORDER, running_console
+
+AWAY = "postgresql://nobody@127.0.0.1:1/none"
+
+
+def beat() -> Heartbeat:
+    return Heartbeat(
+        host="host-1", version="0.1.0", started_at=utc_now(), lag_seconds=1.5, journal_bytes=4096
+    )
+
+
+async def test_every_recorder_is_told_with_its_lag(console):
+    await console.ingest.heartbeat(beat())
+    status = (await console.get("/api/status")).json()
+    Status.model_validate(status, extra="forbid")
+    (recorder,) = status["recorders"]
+    assert (recorder["id"], recorder["host"], recorder["lag_seconds"], recorder["journal_bytes"]) == (
+        str(RECORDER),
+        "host-1",
+        1.5,
+        4096,
+    )
+    assert 0 <= recorder["silent_seconds"] < 60
+
+
+async def test_the_metrics_are_read_by_prometheus_own_parser(console):
+    await console.ingest.heartbeat(beat())
+    text = (await console.get("/metrics")).text
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    assert families["verbatim_store_up"][0].value == 1
+    assert families["verbatim_recorder_lag_seconds"][0].value == 1.5
+    assert families["verbatim_recorder_lag_seconds"][0].labels == {
+        "recorder": str(RECORDER),
+        "host": "host-1",
+    }
+    assert families["verbatim_recorder_journal_bytes"][0].value == 4096
+    assert sorted(families) == sorted(name for name, _ in METRICS)
+
+
+def test_a_hosts_name_cannot_break_the_metrics():
+    now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 any time will do
+    hostile = 'a"b\\c\nverbatim_store_up 7'
+    status = RecorderStatus(RECORDER, hostile, "1", now, now, 0.0, 0, 0.0)
+    families = {f.name: f.samples for f in text_string_to_metric_families(render([status], store_up=True))}
+    assert families["verbatim_recorder_lag_seconds"][0].labels["host"] == hostile
+    assert families["verbatim_store_up"][0].value == 1
+
+
+async def test_while_the_database_is_away_the_answer_is_503_and_when_to_ask_again():
+    async with running_console(AWAY) as console:
+        for path in ("/api/exchanges", "/api/status", f"/api/exchanges/{RECORDER}/response"):
+            answer = await console.get(path)
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+            error = answer.json()["error"]
+            assert error["code"] == "store_unavailable"
+            assert "nobody" not in error["message"]
+
+
+async def test_while_the_database_is_away_the_console_lives_and_says_so():
+    async with running_console(AWAY) as console:
+        assert (await console.get("/healthz")).status_code == 200
+        assert "verbatim_store_up 0" in (await console.get("/metrics")).text
+
+
+async def test_a_database_without_a_schema_is_503_too(empty_database_url):
+    async with running_console(empty_database_url) as console:
+        answer = await console.get("/api/exchanges")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "store_misconfigured"
