@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from app.clock import id_milliseconds
+from app import __version__
+from app.clock import id_milliseconds, utc_now
 from app.errors import FrameError, PoisonError, StoreError, StoreMisconfiguredError
 from app.recorder.backoff import Backoff
 from app.recorder.record import raw_only, without_bodies
@@ -60,14 +61,16 @@ class Delivery:
         store: Store,
         quarantine: Quarantine,
         status: RecorderStatus,
+        host: str,
         between_tries: Callable[[], None],
-        backoff: Backoff | None = None,
     ) -> None:
         self._store = store
         self._quarantine = quarantine
         self._status = status
         self._between_tries = between_tries
-        self._backoff = backoff or Backoff()
+        self._host = host
+        self._started_at = utc_now()
+        self._backoff = Backoff()
         self._complaint: str | None = None
 
     async def deliver(self, items: Sequence[Item], accounts: Sequence[SegmentAccount]) -> Fates:
@@ -86,6 +89,20 @@ class Delivery:
     async def account(self, accounts: Sequence[SegmentAccount]) -> None:
         """Writes accounts of segments that are let go while there is nothing to deliver."""
         await self._until_done(lambda: self._store.account(accounts))
+
+    async def clock_skew_seconds(self) -> float:
+        """How far the database's clock is ahead of ours."""
+        return await self._until_done(self._store.clock_skew_seconds)
+
+    async def heartbeat(self, lag_seconds: float, journal_bytes: int) -> None:
+        """Says once that the recorder lives; a store that is away is no reason to wait."""
+        beat = Heartbeat(self._host, __version__, self._started_at, lag_seconds, journal_bytes)
+        try:
+            await self._store.heartbeat(beat)
+        except StoreError as error:
+            self._failed(error)
+        else:
+            self._came_through()
 
     async def _try_batch(
         self, items: Sequence[Item], accounts: Sequence[SegmentAccount], fates: Fates
@@ -150,16 +167,16 @@ class Delivery:
             try:
                 result = await attempt()
             except PoisonError:
-                self.came_through()
+                self._came_through()
                 raise
             except StoreError as error:
-                self.failed(error)
+                self._failed(error)
             else:
-                self.came_through()
+                self._came_through()
                 return result
             await self._wait(self._backoff.failed())
 
-    def came_through(self) -> None:
+    def _came_through(self) -> None:
         """The store answered."""
         self._backoff.succeeded()
         self._status.is_ready = True
@@ -167,7 +184,7 @@ class Delivery:
             _events.info("store_is_back")
             self._complaint = self._status.last_error = None
 
-    def failed(self, error: StoreError) -> None:
+    def _failed(self, error: StoreError) -> None:
         """The store did not; said once for each kind of failure."""
         self._status.errors += 1
         self._status.is_ready = False
