@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from app.store.record import Record, SegmentAccount, Usage
 from app.store.retention import Horizon
 from tests.postgres import PostgresServer
 from tests.store.conftest import RECORDER
+from tests.store.cut import CommitCutter
 from tests.store.samples import NOON_NS, record, talk
 
 Ask = Callable[[str], str]
@@ -224,6 +228,30 @@ async def test_a_backend_killed_in_the_middle_leaves_nothing_and_the_next_try_su
     assert isinstance(error, StoreUnavailableError)
     assert ask("SELECT count(*) FROM exchanges") == "1"
     assert (await ingest.deliver(batch)).recorded == {batch[0].id}
+
+
+async def test_a_commit_whose_answer_is_lost_is_delivered_once_all_the_same(
+    database_url: str, postgres_server: PostgresServer, ask: Ask
+) -> None:
+    if "host=" not in database_url:
+        pytest.skip("the proxy that cuts connections speaks to unix sockets")
+    folder = Path(tempfile.mkdtemp())
+    async with CommitCutter(database_url, folder) as cutter:
+        pool = Pool(cutter.url)
+        ingest = Ingest(pool, RECORDER)
+        await ingest.deliver([talk(b"0", b"")])
+        batch = [talk(b"%d" % n, b"answer", user="ann") for n in range(5)]
+        account = SegmentAccount("0badcafe", 0, 1, 1, 5, recorded=5)
+        cutter.cuts_left = 1
+        with pytest.raises(StoreUnavailableError):
+            await ingest.deliver(batch, [account])
+        before = ask(EVERYTHING)
+        assert before.startswith("6|6|")
+        done = await ingest.deliver(batch, [account])
+        assert done.recorded | done.erased | done.expired == frozenset()
+        assert ask(EVERYTHING) == before
+        await pool.close()
+    shutil.rmtree(folder)
 
 
 async def test_a_cancelled_delivery_leaves_nothing(ingest: Ingest, pool: Pool, ask: Ask) -> None:
