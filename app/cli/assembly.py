@@ -95,7 +95,7 @@ def _workers(settings: Settings, sockets: list[socket.socket], pages: MetricsMap
 def _recorder(settings: Settings, url: str) -> ChildSpec:
     return ChildSpec(
         name="recorder",
-        main=partial(children.record, settings, url),
+        main=partial(children.record, settings, url, RECORDER_DRAIN_SECONDS),
         stop_order=1,
         grace_seconds=RECORDER_DRAIN_SECONDS + STOP_GRACE_SECONDS,
         # What it has not delivered is in the journal: better to free the journal's lock at once.

@@ -25,7 +25,7 @@ class Started:
 def print_started(settings: Settings, started: Started) -> None:
     """Prints the block on stdout; in colour where that is a terminal."""
     lines = [f"Verbatim {__version__}"]
-    lines += [f"  {name:<9}{text}" for name, text in _rows(settings, started)]
+    lines += [f"  {name:<10}{text}" for name, text in _rows(settings, started)]
     if started.proxy_sockets:
         base = url("https" if settings.tls_cert else "http", started.proxy_sockets[0])
         lines += ["", f"  export OPENAI_BASE_URL={base}/v1"]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import socket
 import time
+from functools import partial
 from types import FrameType
 
+from app.cli.process import die_with_parent
 from app.config import Settings
-from app.errors import EmbeddedDatabaseError
+from app.errors import EmbeddedDatabaseError, StoreError
 from app.telemetry.logs import event_logger
 from app.telemetry.metrics import MetricsMap
 
 DATABASE_POLL_SECONDS = 0.2
+FIRST_UPGRADE_RETRY_SECONDS = 0.1
+LAST_UPGRADE_RETRY_SECONDS = 5.0
 
 
 def work(settings: Settings, sockets: list[socket.socket], slot: int, pages: MetricsMap) -> None:
@@ -20,6 +26,78 @@ def work(settings: Settings, sockets: list[socket.socket], slot: int, pages: Met
     from app.proxy.worker import run_worker
 
     run_worker(settings, sockets, slot, pages)
+
+
+def record(settings: Settings, url: str, drain_seconds: float) -> None:
+    """The recorder: first the migrations, then the journal."""
+    if settings.db_upgrade:
+        admin = settings.database_url_admin
+        _run_apart(partial(_upgrade, admin.get_secret_value() if admin else url))
+    asyncio.run(_record(settings, url, drain_seconds))
+
+
+async def _record(settings: Settings, url: str, drain_seconds: float) -> None:
+    from app.recorder.process import RecorderOptions, run_recorder
+    from app.store.retention import Horizon
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    options = RecorderOptions(
+        journal_dir=settings.journal_dir,
+        database_url=url,
+        hostname=socket.gethostname(),
+        journal_max_bytes=settings.journal_max_bytes,
+        horizon=Horizon(settings.keep_content_days, settings.keep_metadata_days),
+        drain_seconds=drain_seconds,
+    )
+    await run_recorder(options, stop)
+
+
+def _run_apart(task: partial[None]) -> None:
+    """Runs a task in a process of its own, so that what it imports does not stay; leaves at SIGTERM.
+
+    The migrations' library alone would double the recorder's memory for good.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    parent, parent_pipe = os.getpid(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.close(parent_pipe[1])
+            die_with_parent(parent, parent_pipe[0], signal.SIGKILL)
+            task()
+        except BaseException:  # noqa: BLE001 - the root of a process; the recorder goes on and says what it lacks
+            event_logger("process").exception("process_failed")
+        finally:
+            os._exit(0)
+    os.close(parent_pipe[0])
+    try:
+        os.waitpid(child, 0)
+    except SystemExit:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+    finally:
+        os.close(parent_pipe[1])
+
+
+def _upgrade(url: str) -> None:
+    """Brings the schema up to date, however long the database is away; says each new trouble once."""
+    from app.store import migrate
+
+    events = event_logger("migrate")
+    delay_seconds, complaint = FIRST_UPGRADE_RETRY_SECONDS, ""
+    while True:
+        try:
+            events.info("schema_ready", version=asyncio.run(migrate.upgrade(url)))
+            return
+        except StoreError as error:
+            if str(error) != complaint:
+                complaint = str(error)
+                events.warning("schema_waits", error=complaint)
+        time.sleep(delay_seconds)
+        delay_seconds = min(delay_seconds * 2, LAST_UPGRADE_RETRY_SECONDS)
 
 
 def console(settings: Settings, url: str, sockets: list[socket.socket], token: str) -> None:

@@ -116,7 +116,7 @@ class Supervisor:
                 os.close(descriptor)
             die_with_parent(parent_pid, parent_pipe, spec.orphan_signal)
             self._close_sockets_of_others(spec)
-            name_process(f"verbatim-{spec.name}")
+            name_process(f"vb-{spec.name}")
             setup_logging(self.log_level, spec.name)
             spec.main()
             code = 0

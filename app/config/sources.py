@@ -311,10 +311,9 @@ def _check_upstreams(settings: Settings) -> str | None:
 
 def _check_retention(settings: Settings) -> str | None:
     content, metadata = settings.keep_content_days, settings.keep_metadata_days
-    if metadata is not None and (content is None or content > metadata):
-        kept = "for ever" if content is None else f"for {content} days"
+    if content is not None and metadata is not None and content > metadata:
         return (
-            f"VERBATIM_KEEP_METADATA_DAYS={metadata} would keep less than the content, which stays {kept}; "
-            "set VERBATIM_KEEP_CONTENT_DAYS to the same or less"
+            f"VERBATIM_KEEP_CONTENT_DAYS={content} is more than VERBATIM_KEEP_METADATA_DAYS={metadata}, "
+            "and content goes with its metadata; set it to the same or less"
         )
     return None

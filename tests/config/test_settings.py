@@ -212,8 +212,10 @@ def test_an_upstream_that_ends_in_v1_is_refused_with_the_url_to_set():
         ),
         ({"UPSTREAM": "http://localhost:8080"}, "VERBATIM_UPSTREAM is Verbatim's own listener, port 8080"),
         ({"UPSTREAMS": "a=http://127.0.0.1:8080"}, "VERBATIM_UPSTREAMS (a) is Verbatim's own listener"),
-        ({"KEEP_METADATA_DAYS": "30"}, "content, which stays for ever"),
-        ({"KEEP_METADATA_DAYS": "30", "KEEP_CONTENT_DAYS": "31"}, "content, which stays for 31 days"),
+        (
+            {"KEEP_METADATA_DAYS": "30", "KEEP_CONTENT_DAYS": "31"},
+            "VERBATIM_KEEP_CONTENT_DAYS=31 is more than VERBATIM_KEEP_METADATA_DAYS=30",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(environ, told):
@@ -229,6 +231,7 @@ def test_settings_that_contradict_each_other_are_refused(environ, told):
         {"UPSTREAM": "http://localhost:11434"},
         {"CLIENT_HEADERS": "none"},
         {"KEEP_CONTENT_DAYS": "30"},
+        {"KEEP_METADATA_DAYS": "30"},
     ],
 )
 def test_settings_that_only_look_contradictory_are_taken(environ):
