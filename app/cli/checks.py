@@ -19,10 +19,12 @@ from app.cli.journal import JournalSummary, summarize
 from app.cli.listeners import bind
 from app.config import Settings, UpstreamAddress
 from app.config.settings import WILDCARD_HOSTS
-from app.errors import ConfigError, VerbatimError
+from app.errors import ConfigError, StoreError, VerbatimError
+from app.proxy.dial import dial, make_tls_context
+from app.proxy.upstream import Upstream
 
-ANSWER_SECONDS = 10.0
-HEALTH_SECONDS = 3.0
+CONNECT_SECONDS = 10.0
+HEALTH_SECONDS = 2.0
 SHORT_TOKEN_CHARACTERS = 16
 
 
@@ -115,21 +117,26 @@ def _judge(found: JournalSummary, settings: Settings) -> Finding:
 async def check_database(settings: Settings) -> list[Finding]:
     """Whether the database is there, of a version that will do, and migrated."""
     try:
-        url = _database_url(settings)
-        answer = await _ask_database(url)
+        if settings.database_url is not None:
+            return [await _ask_database(settings.database_url.get_secret_value())]
+        return [await _check_embedded(settings)]
     except VerbatimError as error:
-        if settings.database_url is None and not _is_running_here(settings):
-            return [Finding("database", State.OK, "PostgreSQL of its own; it starts with `verbatim serve`")]
         return [Finding("database", State.WRONG, str(error))]
-    return [answer]
 
 
-def _database_url(settings: Settings) -> str:
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
+async def _check_embedded(settings: Settings) -> Finding:
     from app.store.cluster import find_cluster
 
-    return find_cluster(settings.data_dir).url
+    asleep = Finding("database", State.OK, "PostgreSQL of its own; it starts with `verbatim serve`")
+    if not settings.data_dir.exists():
+        return asleep
+    url = find_cluster(settings.data_dir).url
+    try:
+        return await _ask_database(url)
+    except StoreError:
+        if ask_health(settings.host, settings.port, tls=settings.tls_cert is not None):
+            raise
+        return asleep
 
 
 async def _ask_database(url: str) -> Finding:
@@ -145,37 +152,39 @@ async def _ask_database(url: str) -> Finding:
     return Finding("database", State.OK, f"reached; its schema is at {version}")
 
 
-def _is_running_here(settings: Settings) -> bool:
-    return ask_health(settings.host, settings.port, tls=settings.tls_cert is not None)
-
-
 async def check_upstreams(settings: Settings) -> list[Finding]:
     """Whether each upstream answers over the very connections that the proxy makes."""
     return list(await asyncio.gather(*(_try_upstream(each, settings) for each in settings.upstream_table())))
 
 
-async def _try_upstream(upstream: UpstreamAddress, settings: Settings) -> Finding:
-    place = f"{upstream.scheme}://{upstream.host}:{upstream.port}"
-    tls = None
-    if upstream.scheme == "https":
-        tls = ssl.create_default_context(cafile=settings.upstream_ca)
+async def _try_upstream(address: UpstreamAddress, settings: Settings) -> Finding:
+    place = f"{address.name}: {address.scheme}://{address.host}:{address.port}"
+    upstream = Upstream(address.name, address.scheme, address.host, address.port, address.prefix)
+    knock = _Knock()
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            _, writer = await asyncio.open_connection(upstream.host, upstream.port, ssl=tls)
-            writer.close()
-    except TimeoutError:
-        return Finding(
-            "upstream", State.WRONG, f"{place} does not answer", "look at the network and firewall"
+        tls = make_tls_context(str(settings.upstream_ca) if settings.upstream_ca else None)
+        await dial(
+            upstream, knock, tls=tls if address.scheme == "https" else None, timeout_seconds=CONNECT_SECONDS
         )
-    except ssl.SSLCertVerificationError as error:
-        advice = "set VERBATIM_UPSTREAM_CA to the file of its authority's certificate"
-        return Finding("upstream", State.WRONG, f"{place}: {error.verify_message}", advice)
-    except OSError as error:
-        text = error.strerror or type(error).__name__
-        return Finding(
-            "upstream", State.WRONG, f"{place}: {text}", "look at VERBATIM_UPSTREAM and VERBATIM_UPSTREAMS"
-        )
-    return Finding("upstream", State.OK, f"{place} takes connections ({upstream.name})")
+    except VerbatimError as error:
+        return Finding("upstream", State.WRONG, f"{address.name}: {error}")
+    knock.close()
+    return Finding("upstream", State.OK, f"{place} takes connections")
+
+
+class _Knock(asyncio.Protocol):
+    """A connection that is made and closed."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._transport is not None:
+            self._transport.close()
 
 
 async def check_listeners(settings: Settings) -> list[Finding]:
