@@ -1,0 +1,112 @@
+"""Slices: named by what leads to them, kept small, written in one order by everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import PoisonError, StoreError
+from app.store import pieces as module
+from app.store.partitions import Partitions
+from app.store.pieces import (
+    RAW,
+    ZSTD,
+    Coder,
+    HeldBody,
+    PieceBatch,
+    chain,
+    decode_chunk_times,
+    decode_piece,
+    encode_chunk_times,
+    node_of,
+)
+from app.store.pool import Pool
+from app.store.record import ChunkTime
+
+WEEK = datetime.date(2026, 11, 16)
+
+
+def test_a_node_is_the_digest_of_its_parent_and_its_slice() -> None:
+    root, second = chain([b"a", b"b"])
+    assert root == hashlib.sha256(bytes(32) + b"a").digest()
+    assert second == hashlib.sha256(root + b"b").digest()
+    assert node_of(None, root + b"b") != second
+
+
+@given(st.binary(max_size=5000))
+def test_a_coded_slice_is_never_longer_and_comes_back(data: bytes) -> None:
+    coding, kept = Coder().encode(data)
+    assert len(kept) <= len(data)
+    assert decode_piece(node_of(None, data), None, len(data), coding, kept) == data
+
+
+def test_what_does_not_shrink_is_kept_raw() -> None:
+    assert Coder().encode(noise := os.urandom(3000)) == (RAW, noise)
+    assert Coder().encode(b"a" * 3000)[0] == ZSTD
+
+
+@pytest.mark.parametrize("data", [b"x", b"", b"\x28\xb5\x2f\xfd damaged"])
+def test_a_damaged_slice_is_refused(data: bytes) -> None:
+    for coding in (RAW, ZSTD):
+        with pytest.raises(StoreError, match="damaged"):
+            decode_piece(node_of(None, b"y"), None, 1, coding, data)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 50), st.integers(0, 1 << 30))))
+def test_chunk_times_come_back(pairs: list[tuple[int, int]]) -> None:
+    times = [ChunkTime(offset_us, size_bytes) for offset_us, size_bytes in pairs]
+    assert decode_chunk_times(encode_chunk_times(times)) == times
+
+
+async def test_batches_that_share_slices_in_any_order_do_not_deadlock(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICE_BYTES", 64)
+    monkeypatch.setattr(module, "WINDOW_ROWS", 1)  # each slice a statement, so that the batches interleave
+    await Partitions(pool).make_for([WEEK])
+    source = random.Random(7)
+    root, fork = source.randbytes(64), source.randbytes(64)
+    bodies = [source.randbytes(20) for _ in range(30)]
+    bodies += [root, root + fork, root + fork + b"a", root + fork + b"b", root + b"c", fork + root]
+    # A body that is one full slice, and another that goes on from the same slice, in opposite batches.
+    roots = [source.randbytes(64) for _ in range(10)]
+    one = bodies + [each + b"x" * (number % 2) for number, each in enumerate(roots)]
+    other = bodies + [each + b"x" * (1 - number % 2) for number, each in enumerate(roots)]
+
+    async def write(order: list[bytes]) -> None:
+        batch = PieceBatch()
+        for body in order:
+            batch.add((1, WEEK), HeldBody(body))
+        async with pool.transaction() as connection:
+            await batch.write(connection)
+
+    await asyncio.gather(write(one), write(other[::-1]), write(source.sample(one, len(one))))
+    async with pool.transaction(readonly=True) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM pieces") == 30 + 7 + 20
+
+
+async def test_a_body_that_changes_between_two_readings_is_not_written(pool: Pool) -> None:
+    class Moving:
+        length_bytes = 1
+        sha256 = b""
+
+        def __init__(self) -> None:
+            self._turns = iter([b"a", b"b"])
+
+        def slices(self) -> Iterator[bytes]:
+            yield next(self._turns)
+
+    await Partitions(pool).make_for([WEEK])
+    batch = PieceBatch()
+    batch.add((1, WEEK), Moving())
+    with pytest.raises(PoisonError, match="changed"):
+        async with pool.transaction() as connection:
+            await batch.write(connection)
