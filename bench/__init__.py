@@ -1,0 +1,1 @@
+"""What recording costs beside nginx that records nothing; `bench/run` is the way in."""

@@ -1,0 +1,128 @@
+"""nginx twice: the proxy beside which Verbatim is measured, and the upstream of whole JSON answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import processes
+from bench.payloads import PACED, answer_body, answer_fields
+
+_START_SECONDS = 10.0
+_MANY = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """A running nginx of one worker."""
+
+    port: int
+    worker_pid: int
+
+
+def version(nginx: str) -> str:
+    """`1.22.1`."""
+    said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
+    return said.strip().rpartition("/")[2]
+
+
+def upstream_server(port: int) -> str:
+    """Answers every request with the same JSON, 17 fields."""
+    fields = "".join(f"    add_header {name} '{value}';\n" for name, value in answer_fields())
+    return f"""
+  server {{
+    listen 127.0.0.1:{port};
+    default_type application/json;
+{fields}    location / {{ return 200 '{answer_body().decode()}'; }}
+  }}
+"""
+
+
+def proxy_server(port: int, json_port: int, paced_port: int) -> str:
+    """Passes `/v1/` and `/paced/v1/` on, unbuffered, over kept connections."""
+    return f"""
+  upstream whole {{ server 127.0.0.1:{json_port}; keepalive 128; keepalive_requests {_MANY}; }}
+  upstream paced {{ server 127.0.0.1:{paced_port}; keepalive 128; keepalive_requests {_MANY}; }}
+  server {{
+    listen 127.0.0.1:{port};
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_buffering off;
+    proxy_read_timeout 60s;
+    location /v1/ {{ proxy_pass http://whole; }}
+    location /{PACED}/ {{ proxy_pass http://paced/; }}
+  }}
+"""
+
+
+def configuration(folder: Path, server: str) -> str:
+    """A whole configuration around one server: one worker, no logs, all files in the folder."""
+    kept = "".join(
+        f"  {kind}_temp_path {folder}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    return f"""{user}worker_processes 1;
+daemon off;
+pid {folder}/pid;
+error_log {folder}/error.log crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  keepalive_requests {_MANY};
+  tcp_nodelay on;
+{kept}{server}}}
+"""
+
+
+@asynccontextmanager
+async def running(nginx: str, folder: Path, server: str, port: int) -> AsyncIterator[Nginx]:
+    """Starts one, waits until its worker is there, ends it."""
+    folder.mkdir(parents=True)
+    file = folder / "nginx.conf"
+    file.write_text(configuration(folder, server))
+    output = (folder / "output").open("wb")
+    process = await asyncio.create_subprocess_exec(
+        nginx,
+        "-e",
+        str(folder / "error.log"),
+        "-p",
+        str(folder),
+        "-c",
+        str(file),
+        stdout=output,
+        stderr=output,
+    )
+    output.close()
+    try:
+        yield Nginx(port, await _worker_of(process, port, folder))
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 5)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _worker_of(process: asyncio.subprocess.Process, port: int, folder: Path) -> int:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.returncode is None:
+        workers = processes.children(process.pid)
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            if workers:
+                return next(iter(workers))
+        await asyncio.sleep(0.02)
+    said = (folder / "output").read_text(errors="replace") + (folder / "error.log").read_text(
+        errors="replace"
+    )
+    raise RuntimeError(f"nginx did not start: {said.strip()[-500:]}")

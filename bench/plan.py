@@ -1,0 +1,64 @@
+"""How much is run and what must hold. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+JSON_MUST = 4.0
+"""CPU per recorded JSON exchange at 50 connections, times nginx's, at most."""
+SSE_MUST = 2.5
+"""CPU per paced chunk, times nginx's, at most."""
+MEMORY_MUST_MB = 80.0
+"""Resident memory of the worker after MEMORY_AFTER exchanges, at most."""
+MEMORY_AFTER = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Bounds of one run; every window is run once for nginx and once for Verbatim, in turn."""
+
+    windows: int
+    one_seconds: int
+    """Length of a window at one connection."""
+    many_seconds: int
+    """Length of a window at 50 connections."""
+    many_exchanges: int
+    """A window at 50 connections is made shorter where it would record more than about this many."""
+    rounds: int
+    """Streams one after another on each connection of a window."""
+    fill_to: int
+    """Exchanges that the worker shall have had when its memory is read; 0: read it whatever there was."""
+    catch_up_seconds: float
+    """How long the recorder may take to deliver what is left at the end."""
+    limit_seconds: float
+    """The whole run."""
+    streams: int = 50
+    spacing_seconds: float = 0.020
+    connections: int = 50
+
+
+FULL = Plan(
+    windows=4,
+    one_seconds=2,
+    many_seconds=3,
+    many_exchanges=30_000,
+    rounds=2,
+    fill_to=MEMORY_AFTER,
+    catch_up_seconds=150,
+    limit_seconds=345,
+)
+QUICK = Plan(
+    windows=2,
+    one_seconds=1,
+    many_seconds=1,
+    many_exchanges=10_000,
+    rounds=1,
+    fill_to=0,
+    catch_up_seconds=25,
+    limit_seconds=58,
+)
+
+
+def window_seconds(plan: Plan, rate: float) -> int:
+    """Length of a window at 50 connections for a rate of exchanges a second, seen when warming up."""
+    return max(1, min(plan.many_seconds, int(plan.many_exchanges / rate) if rate else plan.many_seconds))
