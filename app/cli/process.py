@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
 import sys
 import threading
+
+MOST_FILES = 1 << 18
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -18,6 +21,16 @@ def forbid_core_dumps() -> None:
     """A dump would hold what clients send; children inherit this."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def raise_file_limit() -> None:
+    """Takes as many file descriptors as this user may have: each exchange needs two; children inherit this."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            # macOS says that there is no limit and has one.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def name_process(name: str) -> None:
