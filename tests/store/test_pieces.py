@@ -92,11 +92,14 @@ async def test_batches_that_share_slices_in_any_order_do_not_deadlock(
     monkeypatch.setattr(module, "WINDOW_ROWS", 1)  # each slice a statement, so that the batches interleave
     await Partitions(pool).make_for([WEEK])
 
+    both_began = asyncio.Barrier(2)
+
     async def write(bodies: list[bytes]) -> None:
         batch = PieceBatch()
         for body in bodies:
             batch.add((1, WEEK), HeldBody(body))
         async with pool.transaction() as connection:
+            await both_began.wait()
             await batch.write(connection)
 
     one, other = bodies_of(kind)
