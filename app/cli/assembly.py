@@ -11,7 +11,8 @@ from functools import partial
 
 from app.cli import children
 from app.cli.banner import Started, print_started
-from app.cli.console_token import console_token, prepare_data_dir
+from app.cli.console_token import console_token
+from app.cli.data_dir import prepare_data_dir, try_disk
 from app.cli.listeners import bind
 from app.cli.process import forbid_core_dumps, raise_file_limit
 from app.cli.supervisor import ChildSpec, Supervisor
@@ -48,6 +49,7 @@ def run_parts(settings: Settings, parts: set[Part], *, with_database: bool = Fal
         )
     if parts != {Part.CONSOLE}:
         prepare_data_dir(settings.data_dir)
+        try_disk(settings.data_dir)
     token = console_token(settings) if Part.CONSOLE in parts else None
     proxy_sockets = bind(settings.host, settings.port, "VERBATIM_") if Part.PROXY in parts else []
     console_sockets = (

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import errno
-import fcntl
 import os
 import shutil
 import socket
 import ssl
-import tempfile
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from pathlib import Path
 
+from app.cli.data_dir import try_disk
 from app.cli.journal import JournalSummary, summarize
 from app.cli.listeners import bind
 from app.config import Settings, UpstreamAddress
@@ -59,12 +56,9 @@ async def check_data_dir(settings: Settings) -> list[Finding]:
             )
         ]
     try:
-        _try_disk(directory)
-    except OSError as error:
-        advice = (
-            "give this user the right to write there, on a local disk" if error.errno in _RIGHTS else _MOVE
-        )
-        return [Finding("data", State.WRONG, f"{directory}: {error.strerror}", advice)]
+        try_disk(directory)
+    except VerbatimError as error:
+        return [Finding("data", State.WRONG, str(error))]
     free = shutil.disk_usage(directory).free
     found = [Finding("data", State.OK, f"{directory} takes flock and fdatasync; {_size(free)} free")]
     if free < settings.journal_min_free_bytes:
@@ -74,19 +68,6 @@ async def check_data_dir(settings: Settings) -> list[Finding]:
             Finding("data", State.WRONG, f"only {_size(free)} are free: nothing is recorded", advice)
         )
     return found
-
-
-_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
-_MOVE = "set VERBATIM_DATA_DIR to a directory on a local disk"
-
-
-def _try_disk(directory: Path) -> None:
-    with tempfile.NamedTemporaryFile(dir=directory, prefix=".doctor-") as file:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        file.write(b"verbatim")
-        file.flush()
-        # macOS has no fdatasync.
-        getattr(os, "fdatasync", os.fsync)(file.fileno())
 
 
 async def check_journal(settings: Settings) -> list[Finding]:

@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from app.cli.data_dir import prepare_data_dir
 from app.config import Settings
 from app.errors import ConfigError
 
@@ -26,18 +27,6 @@ def console_token(settings: Settings) -> str:
     if not token:
         raise ConfigError(f"the console's token in {path} is empty; remove the file and start again")
     return token
-
-
-def prepare_data_dir(data_dir: Path) -> None:
-    """Makes the data directory, for this user alone, where it is missing. Raises ConfigError."""
-    # As root the embedded database runs as another user, which has to pass through; what is inside is closed to it.
-    mode = 0o711 if os.geteuid() == 0 else 0o700
-    try:
-        data_dir.mkdir(mode=mode, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"VERBATIM_DATA_DIR={data_dir} cannot be made ({error.strerror}); it takes one that this user can write"
-        ) from error
 
 
 def _make(path: Path) -> None:

@@ -93,10 +93,16 @@ class Supervisor:
     def _start_due(self, parent_pipe: int) -> None:
         now_ns = monotonic_ns()
         for child in self._children:
-            if child.due_ns is not None and child.due_ns <= now_ns:
-                child.due_ns = None
-                child.started_ns = now_ns
+            if child.due_ns is None or child.due_ns > now_ns:
+                continue
+            child.due_ns = None
+            child.started_ns = now_ns
+            try:
                 child.pid = self._fork(child.spec, parent_pipe)
+            except OSError as error:
+                # No memory or no process left on this machine: as if it had died at once.
+                event_logger("supervisor").error("fork_failed", child=child.spec.name, error=error.strerror)
+                self._on_end(child, 1)
 
     def _fork(self, spec: ChildSpec, parent_pipe: int) -> int:
         parent_pid = os.getpid()

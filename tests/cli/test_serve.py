@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ class Serve:
 
     def wait_until_healthy(self) -> None:
         for port in (self.port, self.console_port):
-            eventually(lambda port=port: self.is_healthy(port), f"health; {self.log.read_text()}")
+            eventually(partial(self.is_healthy, port), f"health; {self.log.read_text()}")
 
     def recorders(self) -> list[dict]:
         token = (self.data_dir / "console-token").read_text().strip()
