@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from app import __version__
@@ -38,6 +38,9 @@ class Store(Protocol):
 
     async def account(self, accounts: Sequence[SegmentAccount]) -> None:
         """Writes accounts alone."""
+
+    async def known(self, exchange_ids: Iterable[bytes]) -> frozenset[bytes]:
+        """Which of these exchanges are recorded."""
 
     async def heartbeat(self, beat: Heartbeat) -> None:
         """Says that this recorder lives."""
@@ -89,6 +92,10 @@ class Delivery:
     async def account(self, accounts: Sequence[SegmentAccount]) -> None:
         """Writes accounts of segments that are let go while there is nothing to deliver."""
         await self._until_done(lambda: self._store.account(accounts))
+
+    async def known(self, exchange_ids: list[bytes]) -> frozenset[bytes]:
+        """Which of these exchanges are recorded."""
+        return await self._until_done(lambda: self._store.known(exchange_ids))
 
     async def clock_skew_seconds(self) -> float:
         """How far the database's clock is ahead of ours."""

@@ -37,6 +37,10 @@ class _Heads:
     begin: Begin
     head: AnswerHead | None
     end: End
+    request_type: str | None
+    request_encoding: str | None
+    response_type: str | None
+    response_encoding: str | None
 
 
 def make_record(transcript: Transcript) -> Record:
@@ -46,19 +50,13 @@ def make_record(transcript: Transcript) -> Record:
     request = transcript.request_body()
     response = transcript.response_body()
     decoded = _decode(heads, request, response)
-    record = _plain_record(transcript, heads, decoded, _capture_status(transcript, heads.end, decoded))
-    if not keeps_content:
-        return record
-    if not heads.begin.bodies_kept:
-        return replace(record, content=_content(transcript, heads, None, None, None))
-    return replace(
-        record,
-        request_sha256=request.sha256,
-        response_sha256=response.sha256 if heads.head is not None else None,
-        user=record.user or label(decoded.user),
-        upstream_id=label(decoded.upstream_id),
-        content=_content(transcript, heads, request, response if heads.head is not None else None, decoded),
-    )
+    content = None
+    if keeps_content and heads.begin.bodies_kept:
+        answer = response if heads.head is not None else None
+        content = _content(transcript, heads, request, answer, decoded)
+    elif keeps_content:
+        content = _content(transcript, heads, None, None, None)
+    return _record(transcript, heads, decoded, content, _capture_status(transcript, heads.end, decoded))
 
 
 def raw_only(record: Record) -> Record:
@@ -86,7 +84,7 @@ def without_bodies(transcript: Transcript) -> Record:
     """The row of an exchange whose segments cannot be read again."""
     heads = _heads_of(transcript)
     decoded = decode_exchange(_request(heads, None), _response(heads, None))
-    return _plain_record(transcript, heads, decoded, "partial")
+    return _record(transcript, heads, decoded, None, "partial")
 
 
 def text(value: str, longest: int = MAX_TEXT_CHARACTERS) -> str:
@@ -121,11 +119,25 @@ def _heads_of(transcript: Transcript) -> _Heads:
             headers=[],
             project=DEFAULT_PROJECT,
         )
-    return _Heads(begin, transcript.head, end)
+    answer = transcript.head.headers if transcript.head is not None else []
+    return _Heads(
+        begin,
+        transcript.head,
+        end,
+        _field(begin.headers, b"content-type"),
+        _field(begin.headers, b"content-encoding"),
+        _field(answer, b"content-type"),
+        _field(answer, b"content-encoding"),
+    )
 
 
-def _plain_record(transcript: Transcript, heads: _Heads, decoded: Decoded, capture_status: str) -> Record:
+def _record(
+    transcript: Transcript, heads: _Heads, decoded: Decoded, content: Content | None, capture_status: str
+) -> Record:
+    """The row. What is read from a body besides model, usage and how it ended is there only with its content."""
     begin, head, end = heads.begin, heads.head, heads.end
+    request = content.request_body if content is not None else None
+    response = content.response_body if content is not None else None
     path, _, query = begin.target.partition(b"?")
     first_ns, last_ns = transcript.first_body_ns, transcript.last_monotonic_ns
     has_begin = transcript.begin is not None
@@ -155,10 +167,12 @@ def _plain_record(transcript: Transcript, heads: _Heads, decoded: Decoded, captu
         reason=label(end.reason),
         detail=text(end.detail) if end.detail else None,
         status=head.status if head is not None and 0 <= head.status < 1 << 15 else None,
-        request_content_type=_field(begin.headers, b"content-type"),
-        request_content_encoding=_field(begin.headers, b"content-encoding"),
-        response_content_type=_field(head.headers, b"content-type") if head else None,
-        response_content_encoding=_field(head.headers, b"content-encoding") if head else None,
+        request_sha256=request.sha256 if request is not None else None,
+        response_sha256=response.sha256 if response is not None else None,
+        request_content_type=heads.request_type,
+        request_content_encoding=heads.request_encoding,
+        response_content_type=heads.response_type,
+        response_content_encoding=heads.response_encoding,
         model=label(decoded.model_asked),
         model_served=label(decoded.model_served),
         finish_reason=label(decoded.finish_reason),
@@ -166,12 +180,14 @@ def _plain_record(transcript: Transcript, heads: _Heads, decoded: Decoded, captu
         error_type=label(decoded.error_type),
         error_code=label(decoded.error_code),
         usage=_usage(decoded),
-        user=label(begin.user),
+        upstream_id=label(decoded.upstream_id) if request is not None else None,
+        user=label(begin.user) or (label(decoded.user) if request is not None else None),
         key=label(begin.key),
         key_tail=label(begin.key_tail),
         conversation=label(begin.conversation),
         tags={text(name, 64): text(value, 256) for name, value in list(begin.tags.items())[:MAX_TAGS]},
         retry_count=_retry_count(begin.headers),
+        content=content,
     )
 
 
@@ -219,8 +235,8 @@ def _request(heads: _Heads, body: bytes | None) -> Request:
         method=begin.method,
         path=path,
         query=query,
-        content_type=_field(begin.headers, b"content-type"),
-        content_encoding=_field(begin.headers, b"content-encoding"),
+        content_type=heads.request_type,
+        content_encoding=heads.request_encoding,
         body=body,
     )
 
@@ -231,8 +247,8 @@ def _response(heads: _Heads, body: bytes | None) -> Response:
         return Response(complete=False)
     return Response(
         status=head.status,
-        content_type=_field(head.headers, b"content-type"),
-        content_encoding=_field(head.headers, b"content-encoding"),
+        content_type=heads.response_type,
+        content_encoding=heads.response_encoding,
         body=body,
         complete=heads.end.outcome == Outcome.COMPLETED.value,
     )

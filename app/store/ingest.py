@@ -78,6 +78,14 @@ class Ingest:
         async with self._pool.transaction() as connection:
             await self._account(connection, accounts)
 
+    async def known(self, exchange_ids: Iterable[bytes]) -> frozenset[bytes]:
+        """Which of these exchanges are recorded."""
+        async with self._pool.transaction(readonly=True) as connection:
+            rows = await connection.fetch(
+                self._sql["known_ids"], [uuid.UUID(bytes=each) for each in exchange_ids]
+            )
+        return frozenset(row["id"].bytes for row in rows)
+
     async def heartbeat(self, beat: Heartbeat) -> None:
         """Says that this recorder lives, and makes the partitions that are needed soon."""
         async with self._pool.transaction() as connection:

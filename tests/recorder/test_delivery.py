@@ -192,6 +192,13 @@ async def test_an_id_beyond_all_partitions_goes_to_quarantine(bench: Bench) -> N
     assert [fate for _, fate in fates] == [RECORDED, QUARANTINED, RECORDED]
 
 
+async def test_what_is_recorded_is_known(bench: Bench) -> None:
+    items = items_of(3)
+    await bench.delivery.deliver(items[:2], [])
+    ids = [transcript.id for transcript, _ in items]
+    assert await bench.delivery.known(ids) == set(ids[:2])
+
+
 async def test_delivery_waits_for_a_store_that_is_away(bench: Bench) -> None:
     async with gate(bench.url) as way:
         pool = Pool(way.url)

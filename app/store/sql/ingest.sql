@@ -7,6 +7,9 @@ SELECT name FROM unnest($1::text[]) AS wanted (name)
 ORDER BY name
 ON CONFLICT (name) DO NOTHING;
 
+-- known_ids: Which of these exchanges are recorded.
+SELECT id FROM exchanges WHERE id = ANY($1::uuid[]);
+
 -- lock_weeks: Shares the weeks (project, number of the week) with other batches, and keeps erasures out of them.
 SELECT pg_advisory_xact_lock_shared(project_id, week)
 FROM (SELECT project_id, week FROM unnest($1::int4[], $2::int4[]) AS w (project_id, week) ORDER BY 1, 2) AS ordered;
