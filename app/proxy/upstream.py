@@ -56,6 +56,8 @@ class FailureKind(enum.Enum):
     """The connection ended cleanly but before the answer did."""
     MALFORMED = "malformed"
     """The answer is not HTTP, or its framing contradicts itself."""
+    INTERNAL = "internal"
+    """A fault of our own in connecting or in a handler; reported where it was caught."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +143,7 @@ class UpstreamClient(Protocol):
     def start(
         self, upstream: Upstream, method: bytes, head: bytes, *, chunked: bool, handler: ResponseHandler
     ) -> UpstreamCall:
-        """Sends `head` (request line and fields, complete with the empty line); never raises, never blocks."""
+        """Sends `head` (request line and fields, complete with the empty line); never raises, never blocks.
+
+        On an idle connection the head is written, and `handler.on_sent` called, before this returns; nothing else is.
+        """
