@@ -250,18 +250,18 @@ class ExchangeFlow:
         """Journal first; then the client gets what was gathered."""
         self._tee.flush()
         client = self._client
+        data, self._answer_data = self._answer_data, b""
         if not self._client_has_left:
             if self._answer is not None and not self._head_is_sent:
                 self._head_is_sent = True
                 client.send_head(self._for_client(self._answer))
-            if self._answer_data:
-                client.send_data(self._answer_data)
+            if data:
+                client.send_data(data)
             if self._response_trailers is not None:
                 client.finish(self._response_trailers)
             elif self._aborts:
                 client.abort()
             client.flush()
-        self._answer_data = b""
         if self.is_done:
             self._close()
 
@@ -307,16 +307,17 @@ class ExchangeFlow:
     def _fail(self, error: Exception) -> None:
         """A fault of our own: this exchange ends honestly, the worker goes on."""
         _log.exception("exchange_failed", error)
-        if not self.is_done:
-            if self._answer is None:
-                self._answer_error(
-                    500, "proxy_failed", "Verbatim failed while it handled this call; see its log"
-                )
-            else:
-                self._aborts = True
-            self._end(Outcome.PROXY_FAILED, type(error).__name__, None)
-        elif not self._head_is_sent or self._response_trailers is None:
+        if self.is_done:
+            # It was over but for the delivery: what the client has must not pass for whole.
+            self._close()
+            self._client.abort()
+            self._client.flush()
+            return
+        if self._answer is None:
+            self._answer_error(500, "proxy_failed", "Verbatim failed while it handled this call; see its log")
+        else:
             self._aborts = True
+        self._end(Outcome.PROXY_FAILED, type(error).__name__, None)
         self._deliver()
 
     def _end(self, outcome: Outcome, reason: str | None, detail: str | None) -> None:

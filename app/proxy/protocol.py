@@ -138,16 +138,10 @@ class ExchangeProtocol(HttpToolsProtocol):
         turn = self._turns[-1] if self._turns else None
         if turn is None:
             self._answer_directly(refusal)
-        elif not turn.is_complete:
-            if turn.flow is not None:
-                turn.flow.request_broken(refusal)
-            elif not turn.is_started:
-                turn.head.refusal = refusal
-                turn.is_complete = True
-            else:
-                self.transport.close()
+        elif turn.flow is not None and not turn.is_complete:
+            turn.flow.request_broken(refusal)
         else:
-            # The requests before it are whole: they are answered, this one is not.
+            # The request that runs is whole and gets its answer; what came after it gets none.
             self._flush_flow()
 
     def _answer_directly(self, refusal: Refusal) -> None:
@@ -238,9 +232,11 @@ class ExchangeProtocol(HttpToolsProtocol):
         turn = self._turns.popleft()
         if self.transport.is_closing():
             return
-        if not turn.is_complete and turn.flow is not None:
+        if turn.head.refusal is not None or (not turn.is_complete and turn.flow is not None):
             self._start_lingering()
-        elif self._closes and not self._turns:
+        elif self._closes:
+            # The answer said so: requests that wait were never begun, their client sends them again.
+            self._turns.clear()
             self.transport.close()
         else:
             self._since_ns = monotonic_ns()
@@ -303,13 +299,18 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._turns.clear()
         self._linger_bytes = 0
         self._since_ns = monotonic_ns()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-            if self._pauses:
-                self._pauses = 0
-                self.transport.resume_reading()
-        else:
+        if not self.transport.can_write_eof():
             self.transport.close()
+            return
+        try:
+            self.transport.write_eof()
+        except OSError:
+            # The client is gone already.
+            self.transport.abort()
+            return
+        if self._pauses:
+            self._pauses = 0
+            self.transport.resume_reading()
 
     def _linger(self, size_bytes: int) -> None:
         self._linger_bytes += size_bytes

@@ -99,12 +99,9 @@ class WorkerServer(uvicorn.Server):
         _log.info("drained", cut_exchanges=cut)
 
 
-async def serve(
-    context: ProxyContext, sockets: list[socket.socket], application: ASGIApp, rules: ServerRules
-) -> None:
-    """Serves on the listening sockets until SIGTERM, then drains."""
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    config = uvicorn.Config(
+def server_config(context: ProxyContext, application: ASGIApp, rules: ServerRules) -> uvicorn.Config:
+    """uvicorn's settings for a worker: nothing of its own between a client and the flow."""
+    return uvicorn.Config(
         application,
         http=protocol_class(context) if rules.uses_fast_shell else "httptools",
         loop="uvloop",
@@ -118,6 +115,14 @@ async def serve(
         ssl_certfile=rules.tls_cert,
         ssl_keyfile=rules.tls_key,
     )
+
+
+async def serve(
+    context: ProxyContext, sockets: list[socket.socket], application: ASGIApp, rules: ServerRules
+) -> None:
+    """Serves on the listening sockets until SIGTERM, then drains."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    config = server_config(context, application, rules)
     gc.collect()
     gc.freeze()
     await WorkerServer(config, context, drain_seconds=rules.drain_seconds).serve(sockets=sockets)
