@@ -97,18 +97,8 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Ends PostgreSQL: connections are cut, what was committed is safe. Does nothing where it does not run."""
         process, self.process = self.process, None
-        if process is None:
-            return
-        for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, QUIT_SECONDS)):
-            if process.poll() is None:
-                process.send_signal(number)
-            try:
-                process.wait(seconds)
-                return
-            except subprocess.TimeoutExpired:
-                continue
-        process.kill()
-        process.wait()
+        if process is not None:
+            _end(process)
 
     def _launch(self, cluster: Cluster) -> None:
         """Tries again while the server of an owner that was killed is still on its way out."""
@@ -190,6 +180,20 @@ def _write_access_rules(cluster: Cluster) -> None:
             os.chown(path, cluster.owner.uid, cluster.owner.gid)
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asks for a fast shutdown, then for an immediate one, then kills; and reaps."""
+    for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, QUIT_SECONDS)):
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            process.wait(seconds)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    process.wait()
+
+
 def _becomes_ready(cluster: Cluster, process: subprocess.Popen[bytes]) -> bool:
     """Waits until the server says so in its pid file; False where it ended."""
     deadline = _deadline(START_SECONDS)
@@ -198,6 +202,7 @@ def _becomes_ready(cluster: Cluster, process: subprocess.Popen[bytes]) -> bool:
         if len(lines) >= 8 and lines[0].strip() == str(process.pid) and lines[7].strip() == "ready":
             return True
         if monotonic_ns() > deadline:
+            _end(process)
             raise EmbeddedDatabaseError(f"not ready after {START_SECONDS:.0f} s ({cluster.data}/log)")
         time.sleep(POLL_SECONDS)
     return False

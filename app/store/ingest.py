@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from app.clock import id_milliseconds, utc_from_ns, utc_now
-from app.errors import StoreError, StoreUnavailableError
+from app.errors import PoisonError, StoreError, StoreUnavailableError
 from app.store.failures import is_missing_partition
 from app.store.partitions import Partitions
 from app.store.periods import day_of_id, week_number
@@ -29,6 +29,9 @@ from app.store.statements import statements
 
 if TYPE_CHECKING:
     from app.store.pool import Connection
+
+LAST_MILLISECONDS = 253_370_764_800_000
+"""The beginning of the year 9999: dates end there, and the last month would have no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +121,12 @@ class Ingest:
             try:
                 async with self._pool.transaction() as connection:
                     return await self._write_in(connection, placed, contentless, accounts)
-            except MissingPartitionError:
+            except _MissingPartition as error:
+                self._partitions.forget()
                 if attempt:
-                    self._partitions.forget()
-                    raise
-            self._partitions.forget()
+                    raise StoreUnavailableError(
+                        f"a partition went while it was written to: {error}"
+                    ) from error
             await self._partitions.make_for({day_of_id(each.record.id) for each in placed})
         raise AssertionError("the loop returns or raises")
 
@@ -144,7 +148,7 @@ class Ingest:
             await self._account(connection, accounts)
         except asyncpg.CheckViolationError as error:
             if is_missing_partition(error):
-                raise MissingPartitionError(str(error)) from error
+                raise _MissingPartition(error.table_name) from error
             raise
         return recorded, erased
 
@@ -182,6 +186,8 @@ class Ingest:
 
     async def _place(self, records: Sequence[Record]) -> list[Placed]:
         """Finds the numbers of projects, or makes them; in the order of keys, which all batches share."""
+        if any(id_milliseconds(each.id) > LAST_MILLISECONDS for each in records):
+            raise PoisonError("its id is of a time beyond the year 9998")
         missing = sorted({each.project for each in records} - self._project_ids.keys())
         if missing:
             async with self._pool.transaction() as connection:
@@ -194,7 +200,7 @@ class Ingest:
         return sorted(placed, key=lambda each: (each.project_id, each.record.id))
 
 
-class MissingPartitionError(StoreUnavailableError):
+class _MissingPartition(Exception):
     """A week or month has no partition yet; it is made and the batch tried again."""
 
 

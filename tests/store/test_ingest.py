@@ -197,6 +197,7 @@ async def test_recorders_that_write_the_same_in_any_order_do_not_deadlock(
         {"usage": Usage('{"a": 1e1000000}')},
         {"model": "".join(chr(0x4E00 + (n * 7919) % 20000) for n in range(8000))},
         {"project": "nul \0"},
+        {"at_ns": 253_402_300_799 * 1_000_000_000, "started_at": utc_now()},
     ],
     ids=lambda poison: next(iter(poison)),
 )
