@@ -76,9 +76,11 @@ def install_error_answers(application: FastAPI) -> None:
     async def on_store_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, StoreError)
         # The detail may name hosts and roles: for the log, not for the wire.
-        events.warning("store_failed", error=str(error))
         if isinstance(error, StoreUnavailableError):
+            # Not a line a request: the recorder says when the database goes and comes.
+            events.debug("store_unavailable", error=str(error))
             return _answer(_away("PostgreSQL cannot be reached right now; nothing is lost, ask again.", None))
+        events.warning("store_failed", error=str(error))
         if isinstance(error, StoreMisconfiguredError):
             message = "PostgreSQL is not yet as Verbatim needs it; `verbatim doctor` says what is missing."
             return _answer(_away(message, "store_misconfigured"))
