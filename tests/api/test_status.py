@@ -1,13 +1,18 @@
 """How recording goes; and a console whose database is away."""
 
 import datetime
+import re
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.api.schemas import Status
+from app.api.schemas import ListParameters, Status
+from app.api.server import create_console
 from app.api.status import METRICS, render
 from app.clock import utc_now
 from app.store.ingest import Heartbeat
+from app.store.pool import Pool
+from app.store.query import Query
 from app.store.stored import RecorderStatus
 from tests.api.conftest import RECORDER, running_console
 
@@ -79,3 +84,20 @@ async def test_a_database_without_a_schema_is_503_too(empty_database_url):
         answer = await console.get("/api/exchanges")
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "store_misconfigured"
+
+
+def test_the_page_of_metrics_tells_every_one_of_the_console():
+    section = page("metrics").partition("## Console")[2]
+    assert re.findall(r"^\| `(\w+)` \| gauge \| (.+) \|$", section, re.MULTILINE) == list(METRICS)
+
+
+def test_the_page_of_the_api_tells_every_call_and_every_filter():
+    routes = create_console(Query(Pool(AWAY)), b"", frozenset()).openapi()["paths"]
+    calls = {f"{method.upper()} {path}" for path, methods in routes.items() for method in methods}
+    assert set(re.findall(r"^\| `(GET [^`]+)` \|", page("console"), re.MULTILINE)) == calls
+    filters = page("console").partition("## Which exchanges")[2].partition("curl")[0]
+    assert set(ListParameters.model_fields) <= set(re.findall(r"`(\w+)=?`", filters))
+
+
+def page(name: str) -> str:
+    return (Path(__file__).parents[2] / "docs" / f"{name}.md").read_text(encoding="utf-8")

@@ -1,8 +1,10 @@
 """The command line as a user sees it: verbs, help, one line an error."""
 
+import re
+
 import pytest
 
-from tests.cli.processes import start
+from tests.cli.processes import REPOSITORY, start
 
 VERBS = ["serve", "proxy", "record", "console", "token", "doctor", "db", "journal"]
 
@@ -20,6 +22,12 @@ def test_help_names_every_verb_with_a_sentence():
     for verb in VERBS:
         (line,) = [line for line in output.splitlines() if line.strip("│ ").startswith(f"{verb} ")]
         assert line.rstrip(" │").endswith("."), line
+
+
+def test_the_page_of_commands_tells_every_verb():
+    page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `verbatim (\w+)", page, re.MULTILINE)
+    assert sorted(told) == sorted(VERBS)
 
 
 @pytest.mark.parametrize("verb", ["serve", "db upgrade", "journal status"])

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -93,3 +94,10 @@ def test_every_metric_has_a_name_by_the_rule_and_a_sentence():
             "seconds",
             "retries",
         }
+
+
+def test_the_page_of_metrics_tells_every_one_with_its_kind_and_sentence():
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    section = page.partition("## Proxy")[2].partition("## Console")[0]
+    told = re.findall(r"^\| `(\w+)`(?: by `\w+`)? \| (\w+) \| (.+) \|$", section, re.MULTILINE)
+    assert told == [(metric.name, metric.kind, metric.sentence) for metric in METRICS]
