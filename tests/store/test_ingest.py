@@ -300,3 +300,10 @@ async def test_histograms_are_added_element_by_element(ingest: Ingest, ask: Ask)
     counts, empty = row.split("|")
     numbers = [int(each) for each in counts.strip("{}").split(",")]
     assert (numbers[0], numbers[-1], sum(numbers), empty) == (2, 1, 4, "{}")
+
+
+async def test_what_is_recorded_is_known_by_its_id(ingest: Ingest) -> None:
+    made = [record(at_ns=NOON_NS + n * 40 * DAY_NS) for n in range(3)]
+    await ingest.deliver(made[:2])
+    assert await ingest.known([each.id for each in made]) == {made[0].id, made[1].id}
+    assert await ingest.known([]) == frozenset()
