@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api import wire
@@ -37,11 +37,10 @@ def exchange_routes(store: StoreQuery) -> APIRouter:
     routes = APIRouter(tags=["exchanges"])
 
     @routes.get("/api/exchanges", response_model=ExchangeList, responses=_ERRORS)
-    async def list_exchanges(parameters: Parameters) -> Response:
+    async def list_exchanges(request: Request, parameters: Parameters) -> Response:
         """A page of exchanges, newest first: metadata and previews, never whole bodies."""
-        wanted = Filter(
-            **parameters.model_dump(exclude={"limit", "after", "order"}),
-        )
+        _refuse_repeated([name for name, _ in request.query_params.multi_items()])
+        wanted = Filter(**parameters.model_dump(exclude={"limit", "after", "order"}))
         found = await store.list_exchanges(wanted, parameters.limit, parameters.after, parameters.order)
         return wire.answer(wire.page(found))
 
@@ -74,6 +73,13 @@ def exchange_routes(store: StoreQuery) -> APIRouter:
         return wire.answer(wire.chunks(times))
 
     return routes
+
+
+def _refuse_repeated(names: list[str]) -> None:
+    """One of two values would be passed over in silence."""
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ApiError(400, f"{repeated}: given more than once", param=repeated)
 
 
 async def _exchange(store: StoreQuery, exchange_id: uuid.UUID) -> StoredExchange:

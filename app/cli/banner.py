@@ -33,7 +33,7 @@ def print_started(settings: Settings, started: Started) -> None:
         # Imported here: only a terminal needs it, and it would be in the memory of every process.
         from rich.console import Console
 
-        terminal = Console(highlight=True, markup=False, soft_wrap=True)
+        terminal = Console(highlight=False, markup=False, soft_wrap=True)
         terminal.print(lines[0], style="bold")
         for line in lines[1:]:
             terminal.print(line, style="green" if "export " in line else "")

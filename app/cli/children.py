@@ -11,6 +11,7 @@ from functools import partial
 from types import FrameType
 
 from app.cli.process import die_with_parent
+from app.clock import monotonic_ns
 from app.config import Settings
 from app.errors import EmbeddedDatabaseError, StoreError
 from app.telemetry.logs import event_logger
@@ -19,6 +20,7 @@ from app.telemetry.metrics import MetricsMap
 DATABASE_POLL_SECONDS = 0.2
 FIRST_UPGRADE_RETRY_SECONDS = 0.1
 LAST_UPGRADE_RETRY_SECONDS = 5.0
+QUIET_UPGRADE_SECONDS = 5.0
 
 
 def work(settings: Settings, sockets: list[socket.socket], slot: int, pages: MetricsMap) -> None:
@@ -88,12 +90,14 @@ def _upgrade(url: str) -> None:
 
     events = event_logger("migrate")
     delay_seconds, complaint = FIRST_UPGRADE_RETRY_SECONDS, ""
+    # The embedded database starts at the same time, and takes a second the first time: no trouble yet.
+    quiet_until_ns = monotonic_ns() + int(QUIET_UPGRADE_SECONDS * 1e9)
     while True:
         try:
             events.info("schema_ready", version=asyncio.run(migrate.upgrade(url)))
             return
         except StoreError as error:
-            if str(error) != complaint:
+            if str(error) != complaint and monotonic_ns() >= quiet_until_ns:
                 complaint = str(error)
                 events.warning("schema_waits", error=complaint)
         time.sleep(delay_seconds)

@@ -88,7 +88,9 @@ class Supervisor:
                     self._on_signal(number)
                 self._reap()
                 if self._stopping is not None and self._has_stopped():
-                    return 0 if self._clean else 1
+                    code = 0 if self._clean else 1
+                    event_logger("supervisor").info("stopped", code=code)
+                    return code
 
     def _start_due(self, parent_pipe: int) -> None:
         now_ns = monotonic_ns()

@@ -143,6 +143,7 @@ WRONG = [
     ("since=2026-11-18T12:00:00", "since"),
     ("modle=gpt", "modle"),
     ("q=text", "q"),
+    ("model=a&model=b", "model"),
 ]
 
 
