@@ -23,7 +23,7 @@ from pathlib import Path
 
 from app.clock import monotonic_ns
 from app.errors import EmbeddedDatabaseError
-from app.store.cluster import Cluster, find_cluster, make_private
+from app.store.cluster import SOCKET_NAME, Cluster, find_cluster, make_private
 from app.store.statements import statements
 
 START_SECONDS = 60.0
@@ -34,6 +34,8 @@ STOP_SECONDS = 15.0
 QUIT_SECONDS = 5.0
 POLL_SECONDS = 0.02
 PR_SET_PDEATHSIG = 1
+NOBODYS_PID = 1 << 30
+"""More than any kernel gives."""
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -104,6 +106,8 @@ class EmbeddedPostgres:
         """Tries again while the server of an owner that was killed is still on its way out."""
         patience = _deadline(OLD_SERVER_SECONDS)
         while True:
+            _disown(cluster.data / "postmaster.pid")
+            _disown(cluster.sockets / f"{SOCKET_NAME}.lock")
             process = self.process = self._spawn(cluster)
             if _becomes_ready(cluster, process):
                 return
@@ -213,6 +217,26 @@ def _pid_file(cluster: Cluster) -> list[str]:
         return (cluster.data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return []
+
+
+def _disown(lock: Path) -> None:
+    """Takes the pid of a server that is gone out of its lock file; the rest stays, PostgreSQL looks at it.
+
+    A container gives the same few pids at every start: a killed server's is soon another process's, which PostgreSQL
+    would take for a server that still runs, or our new server's, whose `ready` would be the old one's.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        pid, _, rest = lock.read_text().partition("\n")
+    except FileNotFoundError:
+        return
+    try:
+        runs = Path(f"/proc/{int(pid)}/comm").read_text() == "postgres\n"
+    except (OSError, ValueError):
+        runs = False
+    if not runs:
+        lock.write_text(f"{NOBODYS_PID}\n{rest}")
 
 
 def _start_log(cluster: Cluster) -> Path:

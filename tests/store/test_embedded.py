@@ -19,7 +19,7 @@ from app.clock import monotonic_ns
 from app.errors import EmbeddedDatabaseError
 from app.store import cluster as cluster_module
 from app.store.cluster import find_cluster, make_private
-from app.store.embedded import EmbeddedPostgres
+from app.store.embedded import OLD_SERVER_SECONDS, EmbeddedPostgres
 
 REPOSITORY = Path(__file__).parent.parent.parent
 IS_ROOT = os.geteuid() == 0
@@ -178,6 +178,31 @@ def test_it_recovers_after_the_server_itself_was_killed(data_dir: Path) -> None:
     server.process.wait()
     assert ask(server.start(), "SELECT n FROM t") == 1
     server.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_killed_servers_pid_that_is_anothers_now_holds_nothing_up(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir, {})
+    url = server.start()
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+    owner = find_cluster(data_dir).owner
+    other = subprocess.Popen(
+        ["sleep", "60"], user=owner.user, group=owner.group, extra_groups=owner.extra_groups
+    )
+    try:
+        for lock in (server.folder / "postmaster.pid", find_cluster(data_dir).sockets / ".s.PGSQL.5432.lock"):
+            _, rest = lock.read_text().split("\n", 1)
+            lock.write_text(f"{other.pid}\n{rest}")
+        began = monotonic_ns()
+        assert server.start() == url
+        assert ask(url, "SELECT 1") == 1
+        assert monotonic_ns() - began < OLD_SERVER_SECONDS * 1e9
+        server.stop()
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_second_owner_of_a_running_cluster_is_told_so(
