@@ -10,7 +10,9 @@ parameters and details.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import pwd
 import shutil
@@ -18,7 +20,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from app.clock import monotonic_ns
@@ -105,19 +107,20 @@ class EmbeddedPostgres:
     def _launch(self, cluster: Cluster) -> None:
         """Tries again while the server of an owner that was killed is still on its way out."""
         patience = _deadline(OLD_SERVER_SECONDS)
-        while True:
-            _disown(cluster.data / "postmaster.pid")
-            _disown(cluster.sockets / f"{SOCKET_NAME}.lock")
-            process = self.process = self._spawn(cluster)
-            if _becomes_ready(cluster, process):
-                return
-            self.stop()
-            said = _first_words(cluster)
-            if not _is_old_server(said) or monotonic_ns() > patience:
-                raise EmbeddedDatabaseError(f"{said or 'it said nothing'} ({cluster.data}/log)")
-            time.sleep(0.1)
+        with _claim(cluster, patience) as lock:
+            while True:
+                _disown(cluster.data / "postmaster.pid")
+                _disown(cluster.sockets / f"{SOCKET_NAME}.lock")
+                process = self.process = self._spawn(cluster, lock)
+                if _becomes_ready(cluster, process):
+                    return
+                self.stop()
+                said = _first_words(cluster)
+                if not _is_old_server(said) or monotonic_ns() > patience:
+                    raise EmbeddedDatabaseError(f"{said or 'it said nothing'} ({cluster.data}/log)")
+                time.sleep(0.1)
 
-    def _spawn(self, cluster: Cluster) -> subprocess.Popen[bytes]:
+    def _spawn(self, cluster: Cluster, lock: int) -> subprocess.Popen[bytes]:
         owner = cluster.owner
         options = {**self._settings, "unix_socket_directories": str(cluster.sockets)}
         command = [str(cluster.programs / "postgres"), "-D", str(cluster.data)]
@@ -130,6 +133,7 @@ class EmbeddedPostgres:
                 stderr=log,
                 env=owner.environment(),
                 cwd="/",
+                pass_fds=(lock,),
                 start_new_session=True,  # ^C in a terminal is for the supervisor, which stops us last
                 preexec_fn=_die_with_parent(),  # runs after the change of user, which would clear it
                 user=owner.user,
@@ -217,6 +221,37 @@ def _pid_file(cluster: Cluster) -> list[str]:
         return (cluster.data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return []
+
+
+@contextlib.contextmanager
+def _claim(cluster: Cluster, patience_ns: int) -> Iterator[int]:
+    """The lock of a cluster, waited for; its servers inherit it, so it is held until the last of them is gone.
+
+    PostgreSQL's own locks are pids and shared memory, which another container on the same volume does not see.
+    """
+    path = cluster.data.with_name(f"{cluster.data.name}.lock")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if cluster.owner.switches:
+            os.fchown(lock, cluster.owner.uid, cluster.owner.gid)
+        while not _is_locked(lock):
+            if monotonic_ns() > patience_ns:
+                raise EmbeddedDatabaseError(
+                    f"another PostgreSQL runs on {cluster.data}; each Verbatim needs a VERBATIM_DATA_DIR of its own"
+                )
+            time.sleep(POLL_SECONDS)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _is_locked(lock: int) -> bool:
+    """Takes the lock if nobody has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _disown(lock: Path) -> None:

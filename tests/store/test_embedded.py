@@ -211,7 +211,7 @@ def test_a_second_owner_of_a_running_cluster_is_told_so(
     server = EmbeddedPostgres(data_dir, UNSAFE)
     url = server.start()
     monkeypatch.setattr("app.store.embedded.OLD_SERVER_SECONDS", 0.5)
-    with pytest.raises(EmbeddedDatabaseError, match=r"postmaster\.pid"):
+    with pytest.raises(EmbeddedDatabaseError, match="another PostgreSQL runs on"):
         EmbeddedPostgres(data_dir, UNSAFE).start()
     assert ask(url, "SELECT 1") == 1
     server.stop()
