@@ -120,11 +120,14 @@ class PooledCall:
         held, self._held = self._held or [], None
         connection.write(b"".join(held))
         if self._is_reading_paused:
-            # uvloop starts to read after connection_made, whatever was said in it.
-            asyncio.get_running_loop().call_soon(self._keep_paused)
+            connection.pause_reading()
         self._tell_sent()
         if self._is_upload_paused and not connection.is_write_paused:
             self.on_write_resumed()
+
+    def on_unusable(self) -> None:
+        """A fresh connection ended, or spoke unasked, before anything was sent on it."""
+        self.fail(FailureKind.CLOSED, f"{self._peer()} closed the connection as soon as it stood; try again")
 
     def on_read(self, answer: AnswerParser) -> None:
         """One read of the answer was parsed."""
@@ -200,10 +203,6 @@ class PooledCall:
         self._connection = connection
         self.task = None
         connection.answer.begin(is_for_head_request=self._is_for_head)
-
-    def _keep_paused(self) -> None:
-        if self._is_reading_paused and self._connection is not None:
-            self._connection.pause_reading()
 
     def _retry(self, connection: UpstreamConnection, error: Exception | None) -> None:
         word = "closed" if error is None else "reset"

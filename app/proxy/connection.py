@@ -21,6 +21,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_pool",
         "_transport",
+        "_waiting_call",
         "answer",
         "call",
         "idle_since_seconds",
@@ -34,8 +35,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.where = where
         """Scheme, host and port."""
-        self.call: PooledCall | None = call
-        """The call whose answer comes next; None when idle or given up."""
+        self._waiting_call: PooledCall | None = call
+        self.call: PooledCall | None = None
+        """The call whose answer comes next; None when connecting, idle or given up."""
         self.answer = AnswerParser()
         self.is_reused = False
         self.is_write_paused = False
@@ -81,10 +83,21 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = stream = cast(asyncio.Transport, transport)  # uvloop's are no subclasses
         stream.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._pool.add(self)
-        if self.call is None:
-            stream.abort()
+        # Not now: where a transport is aborted within connection_made, uvloop lets the socket object keep the number
+        # of a file that it has closed, and collecting the object closes another connection.
+        asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        call, self._waiting_call = self._waiting_call, None
+        if call is None or self._transport is None:
+            return
+        if call.task is None:
+            self.abort()  # cancelled meanwhile
+        elif self._transport.is_closing():
+            call.on_unusable()
         else:
-            self.call.on_connected(self)
+            self.call = call
+            call.on_connected(self)
 
     def data_received(self, data: bytes) -> None:
         """One read."""

@@ -136,10 +136,10 @@ class UpstreamPool:
         self._connections.add(connection)
 
     def drop_idle(self, connection: UpstreamConnection) -> None:
-        """Closes an idle connection that ended or that spoke unasked; harmless if it is not idle."""
+        """Closes a connection that ended or spoke while no call had it."""
         if self._idle.get(connection.where, {}).pop(connection, connection) is None:
             self.idle -= 1
-            connection.abort()
+        connection.abort()
 
     def discard(self, connection: UpstreamConnection) -> None:
         """A connection is closed; harmless if it never stood."""
