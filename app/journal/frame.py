@@ -26,7 +26,13 @@ def salt_crc(salt: bytes) -> int:
 
 
 def encode_frame(
-    start_crc: int, kind: int, exchange_id: bytes, monotonic_ns: int, sequence: int, payload: bytes, flags: int = 0
+    start_crc: int,
+    kind: int,
+    exchange_id: bytes,
+    monotonic_ns: int,
+    sequence: int,
+    payload: bytes,
+    flags: int = 0,
 ) -> bytes:
     """The 44 header bytes for a payload of at most 1 MiB; the payload follows them on disk."""
     rest = _REST.pack(len(payload), kind, flags, FORMAT_VERSION, exchange_id, monotonic_ns, sequence)
@@ -51,7 +57,9 @@ class Frame:
         return HEADER_BYTES + len(self.payload)
 
 
-def decode_frame(data: bytes | memoryview, position: int, start_crc: int, base_offset: int = 0) -> Frame | None:
+def decode_frame(
+    data: bytes | memoryview, position: int, start_crc: int, base_offset: int = 0
+) -> Frame | None:
     """The frame at `position` of `data`, or None where it is not all there yet; `base_offset` is where data stands
     in the segment. Raises FrameError where no valid frame of this format starts here."""
     available = len(data) - position

@@ -29,6 +29,10 @@ from app.telemetry.logs import event_logger
 from app.telemetry.metrics import Slot
 
 _log = event_logger("proxy")
+_FAILURES = {
+    FailureKind.CONNECT_TIMEOUT: Outcome.UPSTREAM_TIMED_OUT,
+    FailureKind.INTERNAL: Outcome.PROXY_FAILED,
+}
 _OUTCOME_SLOTS = {outcome: Slot[outcome.name] for outcome in Outcome}
 
 
@@ -207,9 +211,11 @@ class ExchangeFlow:
     def on_failed(self, failure: UpstreamFailure) -> None:
         """The answer is not whole and will not be."""
         timed_out = failure.kind is FailureKind.CONNECT_TIMEOUT
-        outcome = Outcome.UPSTREAM_TIMED_OUT if timed_out else Outcome.UPSTREAM_FAILED
-        if self._client_has_left:
-            outcome = Outcome.CLIENT_LEFT
+        outcome = (
+            Outcome.CLIENT_LEFT
+            if self._client_has_left
+            else _FAILURES.get(failure.kind, Outcome.UPSTREAM_FAILED)
+        )
         if self._answer is None:
             self._answer_error(504 if timed_out else 502, f"upstream_{failure.kind.value}", failure.detail)
         else:

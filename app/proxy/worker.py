@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 import uvloop
 
 from app.config import Settings
-from app.journal.writer import JournalWriter
+from app.config.values import duration_seconds
+from app.journal.writer import JournalRules, JournalWriter
 from app.proxy.application import create_application
 from app.proxy.context import ProxyContext, ProxyRules
 from app.proxy.dial import make_tls_context
@@ -16,7 +18,7 @@ from app.proxy.pool import UpstreamPool
 from app.proxy.secrets import Redactor
 from app.proxy.server import ServerRules, serve
 from app.proxy.upstream import Upstream
-from app.telemetry.metrics import MetricsMap, render
+from app.telemetry.metrics import MetricsMap, Slot, WorkerPage, render
 
 
 def run_worker(settings: Settings, sockets: list[socket.socket], slot: int, pages: MetricsMap) -> None:
@@ -28,7 +30,8 @@ def run_worker(settings: Settings, sockets: list[socket.socket], slot: int, page
 async def _work(settings: Settings, sockets: list[socket.socket], slot: int, pages: MetricsMap) -> None:
     page = pages.page(slot)
     page.clear_gauges()
-    journal = open_journal(settings, slot)
+    journal = JournalWriter(settings.journal_dir, slot, socket.gethostname(), journal_rules_of(settings))
+    journal.open()
     pool = UpstreamPool(
         tls=make_tls_context(str(settings.upstream_ca) if settings.upstream_ca else None),
         keepalive_seconds=settings.upstream_keepalive_seconds,
@@ -40,6 +43,7 @@ async def _work(settings: Settings, sockets: list[socket.socket], slot: int, pag
         redactor=Redactor(settings.fingerprint_key.get_secret_value().encode()),
         metrics=page,
     )
+    context.publish_gauges = publisher(page, journal, pool)
     rules = ServerRules(
         drain_seconds=settings.drain_seconds,
         tls_cert=str(settings.tls_cert) if settings.tls_cert else None,
@@ -50,6 +54,40 @@ async def _work(settings: Settings, sockets: list[socket.socket], slot: int, pag
     finally:
         await pool.aclose()
         journal.close()
+
+
+def publisher(page: WorkerPage, journal: JournalWriter, pool: UpstreamPool) -> Callable[[], None]:
+    """What copies the journal's and the pool's numbers into the metrics page; counters go on from a predecessor's."""
+    counters: dict[Slot, Callable[[], int]] = {
+        Slot.JOURNAL_WRITTEN_BYTES: lambda: journal.position,
+        Slot.JOURNAL_FRAMES: lambda: journal.frames,
+        Slot.JOURNAL_SLOW_WRITES: lambda: journal.slow_writes,
+        Slot.JOURNAL_SUSPECT_SEGMENTS: lambda: journal.suspect_segments,
+        Slot.DROPPED_JOURNAL_FULL: lambda: journal.dropped["journal_full"],
+        Slot.DROPPED_JOURNAL_ERROR: lambda: journal.dropped["journal_error"],
+        Slot.EXCHANGES_OFF: lambda: journal.off,
+        Slot.UPSTREAM_CONNECTIONS_OPENED: lambda: pool.opened,
+        Slot.UPSTREAM_CONNECTIONS_REUSED: lambda: pool.reused,
+    }
+    before = {slot: page.get(slot) for slot in counters}
+
+    def publish() -> None:
+        for slot, count in counters.items():
+            page.set(slot, before[slot] + count())
+        page.set(Slot.JOURNAL_SIZE_BYTES, journal.size_bytes)
+        page.set(Slot.UPSTREAM_CONNECTIONS_IDLE, pool.idle)
+
+    return publish
+
+
+def journal_rules_of(settings: Settings) -> JournalRules:
+    """What the journal obeys."""
+    fsync = settings.journal_fsync
+    return JournalRules(
+        fsync=fsync if fsync in ("off", "always") else duration_seconds(fsync),
+        max_bytes=settings.journal_max_bytes,
+        min_free_bytes=settings.journal_min_free_bytes,
+    )
 
 
 def rules_of(settings: Settings) -> ProxyRules:

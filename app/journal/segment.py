@@ -1,0 +1,140 @@
+"""One segment file: its name, its birth under `.new`, appending all or nothing, its seal."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from app.clock import monotonic_ns, wall_ns
+from app.errors import JournalError
+from app.exchange import FrameType, SegmentHeader
+from app.journal.disk import Disk, RealDisk
+from app.journal.frame import FORMAT_VERSION, NO_EXCHANGE, encode_frame, salt_crc
+
+NEW_SUFFIX = ".new"
+MAX_BUFFERS = 1000
+"""Buffers in one writev; IOV_MAX is 1024 on Linux and macOS."""
+_NAME = re.compile(r"s-([0-9a-f]{8})-(\d{1,5})-(\d{20})\.seg")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SegmentName:
+    """What a segment's file name says."""
+
+    boot: str
+    slot: int
+    counter: int
+
+    @classmethod
+    def parse(cls, name: str) -> SegmentName | None:
+        """The parts of a file name, or None where it is no segment's."""
+        match = _NAME.fullmatch(name)
+        return cls(match[1], int(match[2]), int(match[3])) if match else None
+
+    def __str__(self) -> str:
+        return f"s-{self.boot}-{self.slot}-{self.counter:020d}.seg"
+
+
+class SegmentFile:
+    """A segment being written: locked for as long as it is open, known to readers once it is published."""
+
+    def __init__(
+        self, folder: Path, boot: str, slot: int, counter: int, hostname: str, disk: Disk | None = None
+    ) -> None:
+        """Makes the file under its `.new` name with its header. Raises OSError, JournalError."""
+        self._disk = disk or RealDisk()
+        self._folder = folder
+        self.name = str(SegmentName(boot, slot, counter))
+        self._is_published = False
+        self._fd: int | None = self._disk.create(folder / (self.name + NEW_SUFFIX))
+        self.size_bytes = 0
+        self.started_ns = monotonic_ns()
+        try:
+            if not self._disk.try_lock(self._fd):
+                raise JournalError(f"{self.name} is locked by another process")
+            self.start_crc = salt_crc(b"")
+            salt = secrets.token_bytes(16)
+            header = SegmentHeader(
+                FORMAT_VERSION,
+                secrets.token_bytes(16),
+                salt,
+                boot,
+                slot,
+                counter,
+                hostname,
+                wall_ns(),
+                self.started_ns,
+            )
+            self.append(FrameType.HEADER, NO_EXCHANGE, self.started_ns, 0, msgspec.msgpack.encode(header))
+            self.start_crc = salt_crc(salt)
+            self.header_bytes = self.size_bytes
+        except (OSError, JournalError):
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<SegmentFile {self.name} {self.size_bytes} bytes>"
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing but the header was written."""
+        return self.size_bytes == self.header_bytes
+
+    def append(
+        self, kind: int, exchange_id: bytes, monotonic_ns: int, sequence: int, payload: bytes, flags: int = 0
+    ) -> int:
+        """Appends one frame; gives its offset. Raises OSError, and then nothing was appended."""
+        offset = self.size_bytes
+        self.append_buffers(
+            [encode_frame(self.start_crc, kind, exchange_id, monotonic_ns, sequence, payload, flags), payload]
+        )
+        return offset
+
+    def append_buffers(self, buffers: Sequence[bytes]) -> int:
+        """Appends whole frames; gives their bytes. Raises OSError, and then nothing of them is left in the file."""
+        if self._fd is None:
+            raise JournalError(f"{self.name} is closed")
+        size = sum([len(each) for each in buffers])
+        written = 0
+        try:
+            for at in range(0, len(buffers), MAX_BUFFERS):
+                part = buffers[at : at + MAX_BUFFERS]
+                written += self._disk.append(self._fd, part)
+            if written != size:
+                raise OSError(f"{written} of {size} bytes were written")
+        except OSError:
+            # A torn frame in the middle would cost the reader a search.
+            self._disk.truncate(self._fd, self.size_bytes)
+            raise
+        self.size_bytes += size
+        return size
+
+    def seal(self) -> None:
+        """Says that the writer ended it; a missing seal only means that it could not."""
+        self.append(FrameType.SEAL, NO_EXCHANGE, monotonic_ns(), 0, b"")
+
+    def sync(self) -> None:
+        """Forces all that was appended to the disk."""
+        if self._fd is not None:
+            self._disk.sync(self._fd)
+
+    def publish(self) -> None:
+        """Gives it the name under which readers look for it, durably."""
+        self.sync()
+        self._disk.rename(self._folder / (self.name + NEW_SUFFIX), self._folder / self.name)
+        self._is_published = True
+        self._disk.sync_folder(self._folder)
+
+    def close(self) -> None:
+        """Gives the lock back; a segment that was never published is removed."""
+        fd, self._fd = self._fd, None
+        if fd is None:
+            return
+        if not self._is_published:
+            self._disk.unlink(self._folder / (self.name + NEW_SUFFIX))
+        self._disk.close(fd)
