@@ -499,18 +499,20 @@ async def test_closing_the_pool_fails_what_is_under_way() -> None:
 
 
 async def test_a_call_cancelled_when_its_connection_stands_harms_no_other() -> None:
-    async with pool_with(answering(HI)) as (pool, upstream):
-        handlers = []
-        for _ in range(50):
-            cancelled = KeepingHandler(lambda event: call.cancel())
-            call = get(pool, upstream, cancelled)
-            handlers.append(KeepingHandler())
-            get(pool, upstream, handlers[-1])
-            await eventually(lambda: bool(cancelled.events))
+    def start_and_cancel() -> KeepingHandler:
+        handler = KeepingHandler(lambda event: call.cancel())
+        call = get(pool, upstream, handler)
+        return handler
+
+    async with pool_with(answering(HI), keepalive_seconds=0.0) as (pool, upstream):
+        for _ in range(10):
+            cancelled = start_and_cancel()
+            other = KeepingHandler()
+            get(pool, upstream, other)
+            await eventually(other.ended.is_set)
+            assert other.body == b"hi", other.failure
+            assert cancelled.events == ["sent"]
             gc.collect()  # a socket object left over would close its file's number once more
-        for handler in handlers:
-            await eventually(handler.ended.is_set)
-            assert handler.body == b"hi"
 
 
 # Faults of our own.
