@@ -19,7 +19,7 @@ class Plan:
 
     windows: int
     one_seconds: int
-    """Length of a window at one connection."""
+    """Length of a window at one connection, and of one at a steady rate."""
     many_seconds: int
     """Length of a window at 50 connections."""
     many_exchanges: int
@@ -35,6 +35,8 @@ class Plan:
     streams: int = 50
     spacing_seconds: float = 0.020
     connections: int = 50
+    pause_ms: int = 20
+    """Mean pause of each connection before a request, where the rate is steady: 2,500 a second in all."""
 
 
 FULL = Plan(

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import processes, record, streams, wrk
 from bench.payloads import EVENTS, answer_body, numbered, request_parts, stream_events, unchunked
 from bench.plan import Plan, window_seconds
-from bench.report import MANY, NGINX, ONE, VERBATIM, Count, Results, Window
+from bench.report import MANY, NGINX, ONE, STEADY, VERBATIM, Count, Results, Window
 from bench.report import PACED as PACED_STREAMS
 from tests.product import Product
 
@@ -69,6 +69,9 @@ class Session:
         for _ in range(self.plan.windows):
             for side in (NGINX, VERBATIM):
                 await self._whole(ONE, side, 1, self.plan.one_seconds)
+                await self._whole(
+                    STEADY, side, self.plan.connections, self.plan.one_seconds, pause_ms=self.plan.pause_ms
+                )
         await self._whole(MANY, NGINX, self.plan.connections, 1, is_kept=False)
         rate = await self._whole(MANY, VERBATIM, self.plan.connections, 1, is_kept=False)
         seconds = window_seconds(self.plan, rate)
@@ -153,7 +156,7 @@ class Session:
             )
 
     async def _whole(
-        self, kind: str, side: str, connections: int, seconds: int, *, is_kept: bool = True
+        self, kind: str, side: str, connections: int, seconds: int, *, pause_ms: int = 0, is_kept: bool = True
     ) -> float:
         """A window of wrk; gives answers a second."""
         with self._measured(side, "whole") as measured:
@@ -165,6 +168,7 @@ class Session:
                 connections=connections,
                 seconds=seconds,
                 start=self.number,
+                pause_ms=pause_ms,
             )
         self.number += result.sent
         if side == VERBATIM:

@@ -22,7 +22,7 @@ function request()
   sent = sent + 1
   return before .. format("%%0%(digits)dd", sent) .. after
 end
-function done(summary, latency, requests)
+%(delay)sfunction done(summary, latency, requests)
   local total = 0
   for _, thread in ipairs(threads) do total = total + thread:get("sent") - %(start)d end
   local e = summary.errors
@@ -31,6 +31,8 @@ function done(summary, latency, requests)
     latency:percentile(50), latency:percentile(99)))
 end
 """
+
+_DELAY = "function delay() return math.random(%d, %d) end\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,15 @@ def lua_string(data: bytes) -> str:
     return '"' + "".join(f"\\{each:03d}" for each in data) + '"'
 
 
-def script(parts: tuple[bytes, bytes], start: int) -> str:
-    """The script for requests numbered from start + 1."""
+def script(parts: tuple[bytes, bytes], start: int, pause_ms: int = 0) -> str:
+    """The script for requests numbered from start + 1; each connection pauses before a request, on average as said."""
     return _SCRIPT % {
         "before": lua_string(parts[0]),
         "after": lua_string(parts[1]),
         "start": start,
         "digits": COUNTER_DIGITS,
         "mark": _MARK,
+        "delay": _DELAY % (pause_ms // 2, pause_ms + pause_ms // 2) if pause_ms else "",
     }
 
 
@@ -91,10 +94,11 @@ async def run(
     connections: int,
     seconds: int,
     start: int,
+    pause_ms: int = 0,
 ) -> WrkResult:
     """One run of whole seconds, one thread; requests are numbered from start + 1."""
     file = folder / "bench.lua"
-    file.write_text(script(parts, start))
+    file.write_text(script(parts, start, pause_ms))
     process = await asyncio.create_subprocess_exec(
         *(wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(file)),
         f"http://127.0.0.1:{port}/",
