@@ -32,6 +32,9 @@ BUDGET_PART = 4
 SEGMENT_BYTES = 64 << 20
 LIVE_PART = 2
 """A carried segment of which less than half is still wanted is carried again."""
+SMALL_BYTES = 16 << 20
+MOST_SMALL = 16
+"""So many small carried segments are carried into one: a stream of a day would leave hundreds of them."""
 
 Run = tuple[Segment, int, int]
 
@@ -112,7 +115,11 @@ class Carrier:
             due.update(originals)
         elif any(now - each.wall_ns >= OLD_NS for each in originals):
             due.update(each for each in originals if now - each.wall_ns >= YOUNG_NS)
-        due.update(each for each in pinned if each.is_carry and is_mostly_dead(each, assembler))
+        carried = [each for each in pinned if each.is_carry]
+        due.update(each for each in carried if is_mostly_dead(each, assembler))
+        small = [each for each in carried if each.read_bytes < SMALL_BYTES]
+        if due and len(small) >= MOST_SMALL:
+            due.update(small)
         return due
 
     def _copy(self, work: list[tuple[Transcript, list[Run]]]) -> tuple[Segment, list[Run]]:
@@ -200,5 +207,3 @@ def release(transcript: Transcript, originals: set[Segment]) -> None:
             segment.count(CARRIED)
         segment.open.discard(transcript.id)
         transcript.segments.remove(segment)
-
-

@@ -26,6 +26,9 @@ class FrameSource(Protocol):
     def payload_at(self, offset: int) -> Frame:
         """The frame at an offset. Raises FrameError where none stands there."""
 
+    def close(self) -> None:
+        """Lets go of the file."""
+
 
 class Segment:
     """A segment that was seen; `open` are the exchanges with frames here that are not settled."""
@@ -37,6 +40,7 @@ class Segment:
         "counts",
         "damaged_bytes",
         "is_carry",
+        "is_ending",
         "is_finished",
         "name",
         "open",
@@ -57,6 +61,8 @@ class Segment:
         self.open: set[bytes] = set()
         self.counts: dict[str, int] = {}
         self.accept_numbers: tuple[int, int] | None = None
+        self.is_ending = False
+        """Its reader knows that nothing more will come."""
         self.is_finished = False
         self.read_bytes = 0
         """Bytes of the frames that were read here."""

@@ -102,3 +102,6 @@ class Shelf:
     def payload_at(self, offset: int) -> Frame:
         """As app.journal.reader's."""
         return self.frames[bisect_left(self.frames, offset, key=lambda frame: frame.offset)]
+
+    def close(self) -> None:
+        """As app.journal.reader's."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.clock import wall_ns
-from app.exchange import FrameType
+from app.exchange import End, FrameType
 from app.journal.frame import Frame
 from app.recorder import carry
 from app.recorder.assemble import Assembler
@@ -211,11 +211,26 @@ async def test_only_what_is_old_or_large_and_held_by_open_exchanges_alone_is_car
     segments[0].wall_ns = wall_ns()
     assert await Carrier(world, 1 << 30, status).carry(segments, world.assembler) == []
     transcript = next(world.assembler.open_exchanges())
-    transcript.end = frames_end()
+    transcript.end = End("completed", None, None, 0, 0, True)
     assert await Carrier(world, 0, status).carry(segments, world.assembler) == []
     transcript.end = None
     assert len(await Carrier(world, 0, status).carry(segments, world.assembler)) == 1
     assert status.carried == 2
+
+
+async def test_many_small_copies_become_one() -> None:
+    world = World()
+    world.new_shelf(is_carry=False)
+    frames = frames_of(answer=b"x" * 100, pieces=100)
+    for frame in frames[:-1]:
+        world.write(frame)
+        world.rotate()
+        carrier = Carrier(world, 0, RecorderStatus())
+        await carrier.carry([each.segment for each in world.shelves], world.assembler)
+        world.let_go()
+        assert len(world.shelves) <= carry.MOST_SMALL + 2
+    world.write(frames[-1])
+    assert world.rows == {frames[0].exchange_id: b"x" * 100}
 
 
 async def test_an_error_while_carrying_leaves_all_where_it_was() -> None:
@@ -233,10 +248,3 @@ async def test_an_error_while_carrying_leaves_all_where_it_was() -> None:
     assert len(segments[0].open) == 2
     assert segments[0].counts == {}
     assert all(isinstance(each, Transcript) for each in world.assembler.open_exchanges())
-
-
-def frames_end() -> object:
-    """Some END."""
-    from app.exchange import End
-
-    return End("completed", None, None, 0, 0, True)
