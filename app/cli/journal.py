@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 
@@ -12,6 +10,7 @@ from app.cli.options import ConfigFile, read_settings
 from app.clock import wall_ns
 from app.config import Settings
 from app.errors import JournalError
+from app.journal.reader import QUARANTINE, RECORDER_LOCK, JournalDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,38 +79,47 @@ def status(config: ConfigFile = None) -> None:
 
 def summarize(settings: Settings) -> JournalSummary | None:
     """What is in the journal's directory; None where there is none. Raises JournalError."""
-    directory = settings.journal_dir
+    directory = JournalDirectory(settings.journal_dir)
     try:
-        if not directory.is_dir():
-            return None
-        files = tuple(filter(None, (_look(path) for path in sorted(directory.glob("*.seg")))))
-        set_aside = sum(path.stat().st_size for path in directory.glob("quarantine/*") if path.is_file())
-        return JournalSummary(files, _is_held(directory / "recorder.lock"), set_aside)
+        sizes = directory.disk.sizes(directory.path)
+        set_aside = _sizes(directory, QUARANTINE)
+        files = tuple(
+            filter(None, (_look(directory, name, sizes.get(name, 0)) for name in directory.segments()))
+        )
+        return JournalSummary(files, _has_recorder(directory), sum(set_aside.values()))
+    except FileNotFoundError:
+        return None
     except OSError as error:
-        raise JournalError(f"{directory}: {error.strerror}") from error
+        raise JournalError(f"{directory.path}: {error.strerror}") from error
 
 
-def _look(path: Path) -> SegmentFile | None:
+def _sizes(directory: JournalDirectory, folder: str) -> dict[str, int]:
     try:
-        found = path.stat()
-        is_live = _is_held(path)
+        return directory.disk.sizes(directory.path / folder)
+    except FileNotFoundError:
+        return {}
+
+
+def _look(directory: JournalDirectory, name: str, size_bytes: int) -> SegmentFile | None:
+    try:
+        modified_ns = directory.disk.modified_ns(directory.path / name)
+        is_live = not directory.is_orphan(name)
     except FileNotFoundError:
         # The recorder was done with it in this very moment.
         return None
-    quiet_seconds = max(0.0, (wall_ns() - found.st_mtime_ns) / 1_000_000_000)
-    return SegmentFile(path.name, found.st_size, quiet_seconds, is_live)
+    return SegmentFile(name, size_bytes, max(0.0, (wall_ns() - modified_ns) / 1_000_000_000), is_live)
 
 
-def _is_held(path: Path) -> bool:
-    """Whether a running process has the file's lock; looking takes it for a moment where it is free."""
+def _has_recorder(directory: JournalDirectory) -> bool:
+    """Whether a recorder has the journal; looking takes its place for a moment where it is free."""
     try:
-        with path.open("rb") as file:
-            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock = directory.disk.open(directory.path / RECORDER_LOCK)
     except FileNotFoundError:
         return False
-    except BlockingIOError:
-        return True
-    return False
+    try:
+        return not directory.disk.try_lock(lock)
+    finally:
+        directory.disk.close(lock)
 
 
 def _under_journal() -> None:
