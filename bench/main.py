@@ -17,7 +17,7 @@ from bench import machine, nginx, processes, wrk
 from bench.payloads import PACED
 from bench.plan import FULL, QUICK, Plan
 from bench.report import NGINX, VERBATIM, Results, missed, render
-from bench.session import Session, Tools
+from bench.session import RECORDER, WORKER, Session, Tools
 from tests.product import free_port, running_product
 
 LATEST = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "latest.md"
@@ -65,8 +65,8 @@ async def _measure(plan: Plan, tools: Tools, results: Results, folder: Path) -> 
                 log_level="warning",
             )
         )
-        parts = {name: pid for pid, name in processes.children(product.process.pid).items()}
-        worker, recorder = parts["verbatim-proxy-"], parts["verbatim-record"]
+        worker = processes.child(product.process.pid, WORKER)
+        recorder = processes.child(product.process.pid, RECORDER)
         for pid in (worker, proxy.worker_pid):
             processes.pin(pid, measured_core)
         await Session(

@@ -61,6 +61,15 @@ def children(pid: int) -> dict[int, str]:
     return found
 
 
+def child(pid: int, name: str) -> int:
+    """The child whose name ends so; raises RuntimeError where there is none."""
+    found = children(pid)
+    for each, its_name in found.items():
+        if its_name.endswith(name):
+            return each
+    raise RuntimeError(f"process {pid} has no child {name}, only {', '.join(found.values())}")
+
+
 def tree(pid: int) -> list[int]:
     """A process and all below it."""
     found = [pid]

@@ -18,6 +18,9 @@ from bench.report import MANY, NGINX, ONE, STEADY, VERBATIM, Count, Results, Win
 from bench.report import PACED as PACED_STREAMS
 from tests.product import Product
 
+WORKER, RECORDER = "proxy-0", "recorder"
+"""How the product names its processes, after a prefix."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -81,7 +84,7 @@ class Session:
         while self.answered < self.plan.fill_to:
             left = self.plan.fill_to - self.answered
             rate = await self._whole(
-                MANY, VERBATIM, self.plan.connections, min(10, int(left / rate) + 1), is_kept=False
+                MANY, VERBATIM, self.plan.connections, min(10, int(left / max(1.0, rate)) + 1), is_kept=False
             )
         await self._close()
 
@@ -235,12 +238,9 @@ class Session:
         self._sum_up(accepted)
 
     def _sum_up(self, exchanges: int) -> None:
-        sums: dict[str, float] = {"worker": 0.0, "recorder": 0.0, "PostgreSQL": 0.0}
-        names = {"verbatim-proxy-": "worker", "verbatim-record": "recorder", "verbatim-databa": "PostgreSQL"}
-        for pid, name in processes.children(self.product.process.pid).items():
-            if name[:15] in names:
-                sums[names[name[:15]]] += processes.tree_cpu_seconds(pid)
-        self.results.all_in = [(name, seconds * 1e6 / exchanges) for name, seconds in sums.items()]
+        for title, name in (("worker", WORKER), ("recorder", RECORDER), ("PostgreSQL", "database")):
+            seconds = processes.tree_cpu_seconds(processes.child(self.product.process.pid, name))
+            self.results.all_in.append((title, seconds * 1e6 / exchanges))
 
 
 def _client_cpu_seconds() -> float:
