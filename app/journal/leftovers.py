@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.journal.disk import Disk
 from app.journal.segment import NEW_SUFFIX
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def remove_leftovers(disk: Disk, folder: Path) -> None:

@@ -6,7 +6,7 @@ file that cannot be a segment is set aside. No bytes in a journal may stop its r
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +24,9 @@ from app.journal.frame import (
     salt_crc,
 )
 from app.journal.segment import SegmentName
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RECORDER_LOCK = "recorder.lock"
 QUARANTINE = "quarantine"

@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +15,9 @@ from app.errors import JournalError
 from app.exchange import FrameType, SegmentHeader
 from app.journal.disk import Disk, RealDisk
 from app.journal.frame import FORMAT_VERSION, NO_EXCHANGE, encode_frame, salt_crc
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEW_SUFFIX = ".new"
 MAX_BUFFERS = 1000

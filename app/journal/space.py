@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.clock import monotonic_ns
 from app.journal.disk import Disk
 from app.telemetry.logs import event_logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOOK_NS = 1_000_000_000
 BALLAST_BYTES = 16 << 20

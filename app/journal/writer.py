@@ -17,7 +17,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,6 +31,9 @@ from app.journal.leftovers import remove_leftovers
 from app.journal.segment import SegmentFile
 from app.journal.space import Space
 from app.telemetry.logs import event_logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SLOW_WRITE_NS = 50_000_000
 IDLE_TICK_SECONDS = 0.2

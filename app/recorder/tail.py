@@ -117,8 +117,9 @@ class JournalTail:
             self._look_for_death(writer)
             return 0
         segment = writer.unread[0]
-        # Known before the read: only then an empty one means the end.
-        is_complete = len(writer.unread) > 1 or writer.is_dead
+        # Known before the read: only then an empty one means the end. That a newer segment is there is not enough:
+        # a writer makes it first, and goes on with the old one until it swaps.
+        is_complete = writer.is_dead or (len(writer.unread) > 1 and self._files.is_orphan(segment.name))
         reader = self._open(segment)
         if reader is None:
             return 0

@@ -9,7 +9,7 @@ import random
 from tests.fakes.upstream import Connection, ReceivedRequest
 
 AUDIO = random.Random(1).randbytes(300_000)
-USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+USAGE: dict[str, object] = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
 MESSAGE = "Grüße, 世界 \U0001f600 end."
 
 
@@ -46,9 +46,15 @@ def answer(request: ReceivedRequest) -> list[bytes]:
     return [whole(_WHOLE[path])]
 
 
-_FILE = {"filename": "a.jsonl", "purpose": "batch", "status": "processed"}
-_CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-5", "usage": USAGE}
-_RESPONSE = {
+_FILE: dict[str, object] = {"filename": "a.jsonl", "purpose": "batch", "status": "processed"}
+_CHAT: dict[str, object] = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-5",
+    "usage": USAGE,
+}
+_RESPONSE: dict[str, object] = {
     "id": "resp_1",
     "object": "response",
     "created_at": 1,
@@ -121,7 +127,10 @@ def sse(events: list[bytes]) -> list[bytes]:
 def chat_events() -> list[bytes]:
     """A chat completion, a character a chunk, with usage at its end."""
     base = {**_CHAT, "object": "chat.completion.chunk", "usage": None}
-    deltas = [{"role": "assistant", "content": ""}, *[{"content": each} for each in MESSAGE]]
+    deltas: list[dict[str, object]] = [
+        {"role": "assistant", "content": ""},
+        *[{"content": each} for each in MESSAGE],
+    ]
     chunks = [{**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
     chunks.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     chunks.append({**base, "choices": [], "usage": USAGE})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from typing import Any
 
 import openai
 import pytest
@@ -14,7 +15,7 @@ from tests.fakes.upstream import ScriptedUpstream
 from tests.product import Product, running_product
 
 pytestmark = pytest.mark.timeout(120)
-MESSAGES = [{"role": "user", "content": "Say it."}]
+MESSAGES: Any = [{"role": "user", "content": "Say it."}]
 
 
 @pytest.fixture
@@ -112,8 +113,8 @@ async def test_the_asynchronous_client_gets_the_same(upstream, product):
         async with openai.AsyncOpenAI(
             base_url=base_url, api_key="sk-test-0123456789abcdef", max_retries=0
         ) as client:
-            stream = await client.chat.completions.create(model="gpt-5", messages=MESSAGES, stream=True)
-            events = await client.responses.create(model="gpt-5", input="Say it.", stream=True)
+            stream: Any = await client.chat.completions.create(model="gpt-5", messages=MESSAGES, stream=True)
+            events: Any = await client.responses.create(model="gpt-5", input="Say it.", stream=True)
             return [
                 plain([chunk async for chunk in stream]),
                 plain([event async for event in events]),
@@ -151,7 +152,7 @@ async def test_an_exchange_can_be_read_within_a_second_of_its_end(product):
             ]
 
     loop = asyncio.get_running_loop()
-    delays = []
+    delays: list[float] = []
     for _ in range(5):
         exchange_id = await asyncio.to_thread(ask)
         began = loop.time()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import cast
 
 import pytest
 
@@ -423,12 +424,13 @@ async def test_a_slow_client_slows_its_own_upstream(tmp_path, shell):
         running_proxy(tmp_path, upstream.address(), shell=shell) as proxy,
     ):
         reader, writer = await proxy.connect()
-        writer.transport.pause_reading()
+        transport = cast(asyncio.Transport, writer.transport)
+        transport.pause_reading()
         writer.write(LAST_GET)
         await asyncio.sleep(0.5)
         # Kernel buffers of two connections and 64 KiB in each process's hands; far from all of it.
         assert sent < 32 << 20
-        writer.transport.resume_reading()
+        transport.resume_reading()
         assert len(await reader.read()) > 64 << 20
         [recorded] = await proxy.ended()
         assert recorded.outcome == "completed" and recorded.end.response_bytes == 64 << 20
