@@ -9,10 +9,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from app.clock import monotonic_ns
 from app.errors import StoreError, StoreMisconfiguredError, StoreUnavailableError
-from app.telemetry.logs import event_logger
+from app.telemetry.logs import EventLogger, event_logger
 
 RETRY_SECONDS = 5
+COMPLAINT_NS = 60_000_000_000
 _CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -50,9 +52,26 @@ def envelope(error: ApiError) -> bytes:
     return json.dumps({"error": told}).encode()
 
 
+class _Complaints:
+    """Says a lasting trouble of the store once a minute, and not once a request."""
+
+    def __init__(self, events: EventLogger) -> None:
+        self._events = events
+        self._text = ""
+        self._due_ns = 0
+
+    def warn(self, text: str) -> None:
+        """A warning, unless it was just said."""
+        now_ns = monotonic_ns()
+        if text != self._text or now_ns >= self._due_ns:
+            self._text, self._due_ns = text, now_ns + COMPLAINT_NS
+            self._events.warning("store_failed", error=text)
+
+
 def install_error_answers(application: FastAPI) -> None:
     """Has the application answer all its errors in the envelope."""
     events = event_logger("console")
+    complaints = _Complaints(events)
 
     async def on_api_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
@@ -80,7 +99,7 @@ def install_error_answers(application: FastAPI) -> None:
             # Not a line a request: the recorder says when the database goes and comes.
             events.debug("store_unavailable", error=str(error))
             return _answer(_away("PostgreSQL cannot be reached right now; nothing is lost, ask again.", None))
-        events.warning("store_failed", error=str(error))
+        complaints.warn(str(error))
         if isinstance(error, StoreMisconfiguredError):
             message = "PostgreSQL is not yet as Verbatim needs it; `verbatim doctor` says what is missing."
             return _answer(_away(message, "store_misconfigured"))

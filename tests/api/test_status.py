@@ -79,11 +79,13 @@ async def test_while_the_database_is_away_the_console_lives_and_says_so():
         assert "verbatim_store_up 0" in (await console.get("/metrics")).text
 
 
-async def test_a_database_without_a_schema_is_503_too(empty_database_url):
+async def test_a_database_without_a_schema_is_503_too_and_said_once(empty_database_url, caplog):
     async with running_console(empty_database_url) as console:
-        answer = await console.get("/api/exchanges")
+        for _ in range(3):
+            answer = await console.get("/api/exchanges")
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "store_misconfigured"
+    assert [each.getMessage() for each in caplog.records].count("store_failed") == 1
 
 
 def test_the_page_of_metrics_tells_every_one_of_the_console():
