@@ -34,6 +34,7 @@ class PooledCall:
         "_held",
         "_held_bytes",
         "_is_chunked",
+        "_is_corked",
         "_is_finished",
         "_is_for_head",
         "_is_reading_paused",
@@ -63,6 +64,7 @@ class PooledCall:
         self._held: list[bytes] | None = None
         self._held_bytes = 0
         self._is_chunked = chunked
+        self._is_corked = False
         self._is_finished = False
         self._is_for_head = method == b"HEAD"
         self._is_reading_paused = False
@@ -81,6 +83,8 @@ class PooledCall:
             self._is_finished = True
             if self._is_chunked:
                 self._write(last_chunk_bytes(trailers))
+            if self._is_corked:
+                self._uncork()
 
     def pause_reading(self) -> None:
         """Stops reading the answer, at once or as soon as there is a connection."""
@@ -102,7 +106,10 @@ class PooledCall:
     # What the pool does.
 
     def begin(self, head: bytes, idle: UpstreamConnection | None) -> None:
-        """Sends the head on an idle connection, or holds it until there is one."""
+        """Sends the head on an idle connection, or holds it until there is one.
+
+        What the caller adds before it returns to the event loop goes out with the head: one system call, one segment.
+        """
         self._held = [head]
         self._held_bytes = len(head)
         if idle is None:
@@ -111,7 +118,8 @@ class PooledCall:
         idle.is_reused = True
         idle.call = self
         self._use(idle)
-        idle.write(head)
+        self._is_corked = True
+        asyncio.get_running_loop().call_soon(self._uncork)
         self._tell_sent()
 
     def on_connected(self, connection: UpstreamConnection) -> None:
@@ -186,18 +194,29 @@ class PooledCall:
     def _write(self, data: bytes) -> None:
         if self._held is not None:
             self._hold(self._held, data)
-        if self._connection is not None:
+        if self._connection is not None and not self._is_corked:
             self._connection.write(data)
+
+    def _uncork(self) -> None:
+        """Sends what was gathered since the start of the call; it stays held for a retry."""
+        if self._is_corked and self._connection is not None and self._held is not None:
+            self._is_corked = False
+            self._connection.write(b"".join(self._held))
 
     def _hold(self, held: list[bytes], data: bytes) -> None:
         """Keeps bytes for a connection to come; beyond the limit what is under way is not kept any more."""
         held.append(data)
         self._held_bytes += len(data)
-        if self._held_bytes > MAX_HELD_BYTES:
-            if self._connection is not None:
-                self._held = None
-            else:
-                self.on_write_paused()
+        if self._held_bytes <= MAX_HELD_BYTES:
+            return
+        if self._connection is None:
+            self.on_write_paused()
+        elif self._is_corked:
+            held.pop()  # it follows by itself, without a copy
+            self._uncork()
+            self._held = None
+        else:
+            self._held = None
 
     def _use(self, connection: UpstreamConnection) -> None:
         self._connection = connection

@@ -206,6 +206,53 @@ async def test_an_idle_connection_is_written_to_at_once() -> None:
         await eventually(handler.ended.is_set)
 
 
+async def test_head_and_body_on_an_idle_connection_go_out_together() -> None:
+    reads: list[bytes] = []
+
+    async def script(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.send(HI)
+        reads.append(await connection.read_some())
+        await connection.send(HI)
+
+    async with pool_with(script) as (pool, upstream):
+        await get_hi(pool, upstream)
+        handler = KeepingHandler()
+        call = pool.start(upstream.address(), b"POST", post_head(5), chunked=False, handler=handler)
+        call.send(b"ab")
+        call.send(b"cde")
+        call.finish([])
+        await eventually(handler.ended.is_set)
+        assert reads == [post_head(5) + b"abcde"]
+
+
+async def test_a_head_alone_on_an_idle_connection_waits_for_nothing() -> None:
+    async with pool_with(answering(HI)) as (pool, upstream):
+        await get_hi(pool, upstream)
+        handler = KeepingHandler()
+        call = pool.start(upstream.address(), b"POST", post_head(2), chunked=False, handler=handler)
+        await eventually(lambda: len(upstream.requests) == 2)
+        call.send(b"ab")
+        call.finish([])
+        await eventually(handler.ended.is_set)
+        assert upstream.requests[1].body == b"ab"
+
+
+async def test_a_large_body_on_an_idle_connection_goes_out_whole() -> None:
+    body = os.urandom(1 << 20)
+    async with pool_with(answering(HI)) as (pool, upstream):
+        await get_hi(pool, upstream)
+        handler = KeepingHandler()
+        call = pool.start(
+            upstream.address(), b"POST", post_head(len(body) + 2), chunked=False, handler=handler
+        )
+        call.send(b"ab")
+        call.send(body)
+        call.finish([])
+        await eventually(handler.ended.is_set)
+        assert upstream.requests[1].body == b"ab" + body
+
+
 async def test_a_call_started_when_another_completes_takes_its_connection() -> None:
     second = KeepingHandler()
     async with pool_with(answering(HI)) as (pool, upstream):
