@@ -7,7 +7,7 @@ import asyncio
 from app.clock import monotonic_ns
 from app.errors import FrameError
 from app.recorder.assemble import Assembler
-from app.recorder.batch import Batch
+from app.recorder.batch import BATCH_ROWS, Batch
 from app.recorder.carry import Carrier
 from app.recorder.delivery import STUCK, Delivery
 from app.recorder.files import JournalFiles
@@ -18,6 +18,7 @@ from app.recorder.tail import JournalTail
 from app.recorder.transcript import Transcript
 from app.store.record import Record
 from app.telemetry.logs import event_logger
+from app.telemetry.tasks import spawn
 
 BUSY_SECONDS = 0.01
 IDLE_SECONDS = 0.05
@@ -25,6 +26,7 @@ QUIET_SECONDS = 0.1
 QUIET_AFTER_NS = 5_000_000_000
 ROUNDS = 32
 """Reads between two looks at the clock."""
+PREPARED_ROWS = 8
 BEAT_NS = 1_000_000_000
 LET_GO_NS = 250_000_000
 CLOCK_CHECK_NS = 60_000_000_000
@@ -53,6 +55,8 @@ class Recorder:
         self._carrier = carrier
         self._status = status
         self._batch = Batch()
+        self._delivered = Batch()
+        """What is being delivered right now."""
         self._busy_ns = monotonic_ns()
         self._beat_ns = 0
         self._let_go_ns = 0
@@ -82,7 +86,9 @@ class Recorder:
     def measure(self) -> None:
         """Brings the status up to date; works without the store."""
         status = self._status
-        status.lag_seconds = max(self._batch.age_seconds(monotonic_ns()), self._tail.lag_seconds())
+        now = monotonic_ns()
+        batches = (self._delivered, self._batch)
+        status.lag_seconds = max(self._tail.lag_seconds(), *(each.age_seconds(now) for each in batches))
         status.journal_bytes = self._files.bytes_used()
         status.open_exchanges = len(self._assembler)
         status.held_bytes = self._assembler.held_bytes
@@ -91,9 +97,7 @@ class Recorder:
         """Reads until the batch is due or nothing is new, for a few rounds; gives the bytes read in the last one."""
         taken = 0
         for _ in range(ROUNDS):
-            while self._tail.ended and not self._batch.is_full:
-                transcript = self._tail.ended.popleft()
-                self._batch.add(transcript, _record_of(transcript))
+            self._add_ended(BATCH_ROWS)
             if self._batch.is_full or self._batch.is_due(monotonic_ns()):
                 return taken
             taken = self._tail.read()
@@ -101,17 +105,43 @@ class Recorder:
                 return 0
         return taken
 
+    def _add_ended(self, most: int) -> None:
+        """Makes records of what ended and adds them to the batch."""
+        while most and self._tail.ended and not self._batch.is_full:
+            transcript = self._tail.ended.popleft()
+            self._batch.add(transcript, _record_of(transcript))
+            most -= 1
+
     async def _flush(self) -> None:
-        """Delivers the batch with the accounts of the segments that are free by now."""
+        """Delivers the batch with the accounts of the segments that are free by now, and prepares the next one."""
         if not await self._is_clock_sane():
             return
-        free = self._free_segments()
-        fates = await self._delivery.deliver(self._batch.items, [each.account() for each in free])
+        batch = self._delivered = self._batch
         self._batch = Batch()
+        free = self._free_segments()
+        work = self._delivery.deliver(batch.items, [each.account() for each in free])
+        delivering = spawn(work, name="recorder_delivery")
+        try:
+            await asyncio.sleep(0)
+            while not delivering.done() and self._prepare():
+                await asyncio.sleep(0)
+            fates = await delivering
+        finally:
+            delivering.cancel()
+        self._delivered = Batch()
         for transcript, fate in fates:
             if fate != STUCK:
                 self._assembler.settle(transcript, fate)
         self._unlink(free)
+
+    def _prepare(self) -> bool:
+        """A little of the next batch while PostgreSQL works on this one; nothing while it is away."""
+        if not self._status.is_ready or self._batch.is_full:
+            return False
+        if self._tail.ended:
+            self._add_ended(PREPARED_ROWS)
+            return True
+        return self._tail.read() > 0
 
     async def _let_go_idle(self) -> None:
         self._let_go_ns = monotonic_ns()
