@@ -3,9 +3,11 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -74,17 +76,20 @@ class Serve:
 
 
 @pytest.fixture
-def serve(tmp_path):
-    tmp_path.chmod(0o711)
+def serve():
+    # Not pytest's own folder, which is closed to others: as root the cluster would go elsewhere, and stay there.
+    folder = Path(tempfile.mkdtemp(prefix="verbatim-serve-"))
+    folder.chmod(0o711)
     made = []
 
     def make(*verb: str, **settings: str) -> Serve:
-        made.append(Serve(tmp_path / "data", *verb, **settings))
+        made.append(Serve(folder / "data", *verb, **settings))
         return made[-1]
 
     yield make
     for each in made:
         finish(each.process)
+    shutil.rmtree(folder)
 
 
 def test_serve_starts_from_nothing_records_stops_cleanly_and_starts_again(serve):
