@@ -4,6 +4,6 @@ flow.py         all rules of one exchange: the first file to read
 protocol.py     the fast shell (uvicorn's protocol class); asgi.py the plain one
 tee.py          the copy that goes to the journal; secrets.py what of the heads may be kept
 headers.py      heads: what is refused, what goes on
-pool.py         connections to upstreams; transport.py httpx's view of them
+pool.py         connections to upstreams: call.py, connection.py, answer_parser.py, dial.py; transport.py is httpx's view
 server.py       one worker process from its settings to its drain
 """
