@@ -102,7 +102,7 @@ class Delivery:
         return await self._until_done(self._store.clock_skew_seconds)
 
     async def heartbeat(self, lag_seconds: float, journal_bytes: int) -> None:
-        """Says once that the recorder lives; a store that is away is no reason to wait."""
+        """Says once that the recorder lives; `status.is_ready` tells whether it came through."""
         beat = Heartbeat(self._host, __version__, self._started_at, lag_seconds, journal_bytes)
         try:
             await self._store.heartbeat(beat)

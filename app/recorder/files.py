@@ -15,6 +15,7 @@ from app.recorder.segment import Chain, Segment
 CARRY_SLOT = 32_767
 """The slot in the names of segments that a recorder writes; workers' numbers are smaller."""
 ID_FILE = "recorder.id"
+FRAMES_SUFFIX = ".frames"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,15 +116,28 @@ class JournalFiles:
             file.publish()
         finally:
             file.close()
-        self._disk.rename(folder / file.name, folder / f"{uuid.UUID(bytes=exchange_id)}.frames")
+        self._disk.rename(folder / file.name, folder / f"{uuid.UUID(bytes=exchange_id)}{FRAMES_SUFFIX}")
         self._disk.sync_folder(folder)
 
     def quarantined_bytes(self) -> int:
         """What quarantine/ takes on the disk."""
+        return sum(self._quarantine_sizes().values())
+
+    def quarantined(self) -> frozenset[bytes]:
+        """Ids of the exchanges in quarantine/."""
+        found = set()
+        for name in self._quarantine_sizes():
+            try:
+                found.add(uuid.UUID(name.removesuffix(FRAMES_SUFFIX)).bytes)
+            except ValueError:
+                continue  # a segment that was set aside
+        return frozenset(found)
+
+    def _quarantine_sizes(self) -> dict[str, int]:
         try:
-            return sum(self._disk.sizes(self._directory.path / QUARANTINE).values())
+            return self._disk.sizes(self._directory.path / QUARANTINE)
         except FileNotFoundError:
-            return 0
+            return {}
 
     def remove_unfinished(self) -> None:
         """Removes what an earlier life of this recorder was writing when it was killed."""

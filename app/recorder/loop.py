@@ -12,7 +12,7 @@ from app.recorder.carry import Carrier
 from app.recorder.delivery import STUCK, Delivery
 from app.recorder.files import JournalFiles
 from app.recorder.record import make_record, without_bodies
-from app.recorder.segment import RECORDED, Segment
+from app.recorder.segment import QUARANTINED, RECORDED, Segment
 from app.recorder.status import RecorderStatus
 from app.recorder.tail import JournalTail
 from app.recorder.transcript import Transcript
@@ -28,6 +28,7 @@ ROUNDS = 32
 """Reads between two looks at the clock."""
 PREPARED_ROWS = 8
 BEAT_NS = 1_000_000_000
+BEAT_AWAY_NS = 4_000_000_000
 LET_GO_NS = 250_000_000
 CLOCK_CHECK_NS = 60_000_000_000
 CLOCK_RECHECK_NS = 5_000_000_000
@@ -161,9 +162,12 @@ class Recorder:
             return
         self._is_resumed = True
         still_open = {each.id: each for each in self._assembler.open_exchanges()}
-        if still_open:
-            for exchange_id in await self._delivery.known(list(still_open)):
-                self._assembler.settle(still_open[exchange_id], RECORDED)
+        if not still_open:
+            return
+        for exchange_id in await self._delivery.known(list(still_open)):
+            self._assembler.settle(still_open[exchange_id], RECORDED)
+        for exchange_id in self._files.quarantined() & still_open.keys():
+            self._assembler.settle(still_open[exchange_id], QUARANTINED)
 
     def _free_segments(self) -> list[Segment]:
         """Originals before what was carried from them: where both are there, the carried frames count."""
@@ -203,6 +207,8 @@ class Recorder:
         await self._delivery.heartbeat(self._status.lag_seconds, self._status.journal_bytes)
         if self._status.is_ready:
             await self._resume()
+        else:
+            self._beat_ns = monotonic_ns() + BEAT_AWAY_NS
 
     async def _pause(self, taken: int) -> None:
         now = monotonic_ns()

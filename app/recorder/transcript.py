@@ -115,7 +115,8 @@ class Transcript:
     @property
     def held_bytes(self) -> int:
         """Bytes of its bodies in memory."""
-        return sum(body.length_bytes for body in (self.request, self.response) if body.pieces is not None)
+        held = self.request.length_bytes if self.request.pieces is not None else 0
+        return held + self.response.length_bytes if self.response.pieces is not None else held
 
     def take(self, segment: Segment, frame: Frame) -> bool:
         """Takes the next frame; False where it was here before. An unreadable head counts as a gap."""
@@ -132,7 +133,7 @@ class Transcript:
         elif kind == FrameType.REQUEST_CHUNK:
             self.request.add(frame.payload)
         else:
-            self._take_message(frame)
+            self._take_message(segment, frame)
         return True
 
     def close(self, outcome: Outcome, reason: str, now_ns: int) -> None:
@@ -188,7 +189,7 @@ class Transcript:
             min(_MAX_OFFSET_US, self.microseconds_at(frame.monotonic_ns)) << _SIZE_BITS | min(size, _MAX_SIZE)
         )
 
-    def _take_message(self, frame: Frame) -> None:
+    def _take_message(self, segment: Segment, frame: Frame) -> None:
         payload = self._message + frame.payload
         if frame.flags & FLAG_MORE and len(payload) < MAX_MESSAGE_BYTES:
             self._message = payload
@@ -198,7 +199,8 @@ class Transcript:
             if frame.kind == FrameType.BEGIN:
                 self.begin = _begins.decode(payload)
                 self.begin_monotonic_ns = frame.monotonic_ns
-                self.chain = (self.begin.boot, self.begin.slot)
+                if segment.is_carry:
+                    self.chain = (self.begin.boot, self.begin.slot)
             elif frame.kind == FrameType.RESPONSE_HEAD:
                 self.head = _heads.decode(payload)
             elif frame.kind == FrameType.END:

@@ -82,11 +82,12 @@ class Shelf:
 
     counter: int = 0
     is_carry: bool = False
+    boot: str = "0a0b0c0d"
     frames: list[Frame] = field(default_factory=list)
     segment: Segment = field(init=False)
 
     def __post_init__(self) -> None:
-        chain = ("0a0b0c0d", 0)
+        chain = (self.boot, 0)
         self.segment = Segment(f"s-{self.counter}", chain, self.counter, self, is_carry=self.is_carry)
 
     def put(self, frames: list[Frame]) -> list[Frame]:

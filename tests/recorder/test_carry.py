@@ -116,7 +116,7 @@ class World:
         live = [each for each in self.shelves if not each.is_carry][-1]
         fresh = []
         for old in sorted(self.shelves, key=lambda each: (not each.is_carry, each.counter)):
-            shelf = Shelf(old.counter, old.is_carry, old.frames)
+            shelf = Shelf(old.counter, old.is_carry, frames=old.frames)
             shelf.segment.wall_ns = old.segment.wall_ns
             fresh.append(shelf)
             for frame in list(shelf.frames):
