@@ -2,7 +2,7 @@
 # pip's settings (an index of one's own, its certificates) come as the build secrets pip.conf and ca.pem, if at all.
 
 FROM python:3.13-slim AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_CACHE_DIR=/var/cache/pip
 WORKDIR /src
 
 # What takes debug symbols out of the wheels' libraries, a third of their size.
@@ -17,7 +17,7 @@ RUN apt-get update -qq \
 # Left out: debug symbols, headers, static libraries, sources and PostgreSQL's tools for compilers, zstandard's second
 # backend, tests. Bytecode is made here, since the root of the container is read-only.
 COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \
     /opt/tools/bin/pip --python /opt/verbatim/bin/python install --quiet --no-compile \
       --require-hashes --only-binary :all: --requirement requirements.lock \
@@ -31,7 +31,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # What builds the project, from the same lock as in development.
 COPY requirements-dev.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \
     awk '/^[a-z]/ { keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/ } keep' \
       requirements-dev.lock >build.lock \

@@ -23,7 +23,7 @@ from app.telemetry.logs import event_logger, setup_logging
 
 FIRST_RESTART_SECONDS = 0.1
 LAST_RESTART_SECONDS = 10.0
-STABLE_SECONDS = 30.0
+STABLE_SECONDS = 2.0
 """A child that ran this long is started again at once when it dies."""
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from typing import Any
 
 from tests.fakes.upstream import Connection, ReceivedRequest
 
 AUDIO = random.Random(1).randbytes(300_000)
-USAGE: dict[str, object] = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
 MESSAGE = "Grüße, 世界 \U0001f600 end."
 
 
@@ -46,15 +47,15 @@ def answer(request: ReceivedRequest) -> list[bytes]:
     return [whole(_WHOLE[path])]
 
 
-_FILE: dict[str, object] = {"filename": "a.jsonl", "purpose": "batch", "status": "processed"}
-_CHAT: dict[str, object] = {
+_FILE: Any = {"filename": "a.jsonl", "purpose": "batch", "status": "processed"}
+_CHAT: Any = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "created": 1,
     "model": "gpt-5",
     "usage": USAGE,
 }
-_RESPONSE: dict[str, object] = {
+_RESPONSE: Any = {
     "id": "resp_1",
     "object": "response",
     "created_at": 1,
@@ -127,11 +128,13 @@ def sse(events: list[bytes]) -> list[bytes]:
 def chat_events() -> list[bytes]:
     """A chat completion, a character a chunk, with usage at its end."""
     base = {**_CHAT, "object": "chat.completion.chunk", "usage": None}
-    deltas: list[dict[str, object]] = [
+    deltas: Any = [
         {"role": "assistant", "content": ""},
         *[{"content": each} for each in MESSAGE],
     ]
-    chunks = [{**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chunks: Any = [
+        {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
     chunks.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     chunks.append({**base, "choices": [], "usage": USAGE})
     return [b"data: " + json.dumps(each, ensure_ascii=False).encode() + b"\n\n" for each in chunks] + [
@@ -141,7 +144,7 @@ def chat_events() -> list[bytes]:
 
 def response_events() -> list[bytes]:
     """A response with its text in deltas and the whole in the terminal event."""
-    deltas = [
+    deltas: Any = [
         {
             "type": "response.output_text.delta",
             "item_id": "msg_1",
@@ -156,10 +159,10 @@ def response_events() -> list[bytes]:
             "type": "response.created",
             "response": {**_RESPONSE, "status": "in_progress", "output": [], "usage": None},
         },
-        *[{**delta, "logprobs": []} for delta in deltas],
+        *deltas,
         {"type": "response.completed", "response": _RESPONSE},
     ]
-    numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
+    numbered: Any = [{**event, "sequence_number": number} for number, event in enumerate(events)]
     return [
         f"event: {each['type']}\ndata: {json.dumps(each, ensure_ascii=False)}\n\n".encode()
         for each in numbered
