@@ -9,7 +9,9 @@ Files, below DATA_DIR/journal (mode 0700; files 0600)
     s-<boot>-<slot>-<counter>.seg   a segment: boot is 8 hexadecimal digits made at each start of a writer, slot the
                                     worker's number, counter 20 decimal digits from 0
     ….seg.new                       a segment being made; renamed when it is locked and its header stands
+                                    (slot 32767: what a recorder carried; boot is then the recorder's own)
     recorder.lock                   held by the one recorder
+    recorder.id                     its UUID, the same after a restart
     quarantine/                     exchanges that PostgreSQL will not take, in the same format
 
     The writer of a segment holds its flock for life, so a segment whose lock can be taken is an orphan: the kernel
