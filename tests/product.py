@@ -99,7 +99,12 @@ class Product:
 
 @asynccontextmanager
 async def running_product(
-    data_dir: Path, *verb: str, python: str = sys.executable, wait_for: str = "both", **settings: object
+    data_dir: Path,
+    *verb: str,
+    python: str = sys.executable,
+    cwd: Path | None = None,
+    wait_for: str = "both",
+    **settings: object,
 ) -> AsyncIterator[Product]:
     """`verbatim serve` (or another verb) that answers /healthz; ended with SIGTERM, with SIGKILL if that fails."""
     port, console_port = free_port(), free_port()
@@ -114,7 +119,7 @@ async def running_product(
     log = data_dir.parent / f"{data_dir.name}.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            python, "-m", "app", *(verb or ("serve",)), env=environment, stdout=output, stderr=output
+            python, "-m", "app", *(verb or ("serve",)), env=environment, stdout=output, stderr=output, cwd=cwd
         )
     product = Product(process, port, console_port, data_dir, log)
     try:
