@@ -59,7 +59,7 @@ async def test_kill_9_of_worker_and_recorder_under_load_loses_nothing(tmp_path, 
     ):
         clients = Clients(product)
         stop = asyncio.Event()
-        load = [spawn(clients.until(stop, 20, 5), name="load") for _ in range(8)]
+        load = [spawn(clients.until(stop, 20, 15), name="load") for _ in range(4)]
         # Streams that outlive several segments (one is sealed at 5 s of age); a killed worker breaks them.
         load += [spawn(clients.until(stop, 700, 20), name="load") for _ in range(2)]
         killed = await asyncio.gather(
