@@ -104,8 +104,11 @@ class Assembler:
         if not transcript.begin_segments:
             return
         counted = begins_last(transcript.begin_segments)
+        counted.count(fate)
         for segment in transcript.begin_segments:
-            segment.count(fate if segment is counted else CARRIED)
+            if segment is not counted:
+                segment.count(CARRIED)
+                counted.counts_for(segment)
 
     def _is_wanted(self, segment: Segment, frame: Frame) -> bool:
         """False for the rest of an exchange whose beginning was delivered and unlinked before a restart."""

@@ -201,9 +201,11 @@ def release(transcript: Transcript, originals: set[Segment]) -> None:
     needed = {segment for segment, _, _ in transcript.extents.runs()}
     for segment in [each for each in transcript.segments if each in originals and each not in needed]:
         if segment in transcript.begin_segments:
-            if begins_last(transcript.begin_segments) is segment:
+            counted = begins_last(transcript.begin_segments)
+            if counted is segment:
                 continue
             transcript.begin_segments.remove(segment)
             segment.count(CARRIED)
+            counted.counts_for(segment)
         segment.open.discard(transcript.id)
         transcript.segments.remove(segment)

@@ -42,10 +42,12 @@ class Segment:
         "is_carry",
         "is_ending",
         "is_finished",
+        "is_gone",
         "name",
         "open",
         "read_bytes",
         "source",
+        "sources",
         "torn_bytes",
         "wall_ns",
     )
@@ -64,6 +66,10 @@ class Segment:
         self.is_ending = False
         """Its reader knows that nothing more will come."""
         self.is_finished = False
+        self.is_gone = False
+        """Its file was unlinked."""
+        self.sources: list[Segment] = []
+        """Segments in which exchanges began that are counted here; they go first, or they would count them again."""
         self.read_bytes = 0
         """Bytes of the frames that were read here."""
         self.damaged_bytes = 0
@@ -77,12 +83,19 @@ class Segment:
 
     @property
     def is_free(self) -> bool:
-        """All of it was read, and nothing in it is still wanted."""
-        return self.is_finished and not self.open
+        """All of it was read, nothing in it is still wanted, and what was carried from goes first or with it."""
+        if not self.is_finished or self.open:
+            return False
+        return all(each.is_gone or each.is_free for each in self.sources)
 
     def count(self, fate: str, exchanges: int = 1) -> None:
         """Counts exchanges that began here by what became of them."""
         self.counts[fate] = self.counts.get(fate, 0) + exchanges
+
+    def counts_for(self, segment: Segment) -> None:
+        """Exchanges that began in both are counted here, and there as carried."""
+        if segment not in self.sources:
+            self.sources.append(segment)
 
     def saw_accept_numbers(self, first: int, last: int) -> None:
         """Widens the range of accept numbers that this segment accounts for."""

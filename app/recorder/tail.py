@@ -83,6 +83,7 @@ class JournalTail:
     def forget(self, segment: Segment) -> None:
         """Drops a segment whose file is gone."""
         self.segments.pop(segment.name, None)
+        segment.is_gone = True
         source, segment.source = segment.source, None
         if source is not None:
             source.close()

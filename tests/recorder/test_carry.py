@@ -101,6 +101,7 @@ class World:
         self.step()
         for shelf in free:
             self.shelves.remove(shelf)
+            shelf.segment.is_gone = True
             self.step()
 
     def carry(self) -> None:
