@@ -51,6 +51,8 @@ def test_memory_and_children_of_a_process_are_read() -> None:
         try:
             assert child.pid in processes.children(os.getpid())
             assert child.pid in processes.tree(os.getpid())
+            with pytest.raises(RuntimeError, match="no child proxy-0"):
+                processes.child(os.getpid(), "proxy-0")
             held = processes.memory(child.pid)
             assert 0 < held.rss_mb <= held.peak_rss_mb
         finally:
