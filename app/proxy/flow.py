@@ -16,10 +16,8 @@ from app.proxy.context import ProxyContext
 from app.proxy.headers import (
     Refusal,
     RequestHead,
-    forwarded_target,
     request_head_bytes,
     response_headers,
-    target_refusal,
 )
 from app.proxy.held import HeldClient
 from app.proxy.labels import NO_LABELS, read_labels
@@ -110,7 +108,7 @@ class ExchangeFlow:
             )
         if self._is_too_large(self._request.length_bytes or 0):
             return self._too_large()
-        return target_refusal(forwarded_target(self._request.target, self._upstream))
+        return None
 
     def request_data(self, data: bytes) -> None:
         """Bytes of the request's body."""

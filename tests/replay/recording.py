@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import brotli
 import zstandard
 
 Fields = list[tuple[bytes, bytes]]
+FIRST_FINAL_STATUS = 200
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection", b"host", b"keep-alive", b"expect")
+_URL_SAFE = "%/:?=&+,;@!$'()*~[]-._|{}^`<>\""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ENCODERS = {
     "gzip": gzip.compress,
     "br": brotli.compress,
@@ -45,14 +50,15 @@ class Recording:
 
 
 def read_recordings(file: Path) -> list[Recording]:
-    """All pairs of a file, in order."""
+    """All pairs of a file, in order, but for upgrades: what follows them is no HTTP."""
     with file.open(encoding="utf-8") as lines:
-        return [_recording(index, json.loads(line)) for index, line in enumerate(lines) if line.strip()]
+        pairs = [(index, json.loads(line)) for index, line in enumerate(lines) if line.strip()]
+    return [_recording(index, pair) for index, pair in pairs if pair["status"] >= FIRST_FINAL_STATUS]
 
 
 def _recording(index: int, pair: dict) -> Recording:
     parts = urlsplit(pair["url"])
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    target = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe=_URL_SAFE)
     response = _fields(pair["response_headers"])
     is_chunked = any(name.lower() == b"transfer-encoding" for name, _ in response) or bool(pair.get("is_sse"))
     body = _body(pair, "response") or b""
@@ -74,11 +80,12 @@ def _recording(index: int, pair: dict) -> Recording:
 
 
 def _fields(pairs: list[list[str]]) -> Fields:
-    return [(name.encode("latin-1"), _value(value)) for name, value in pairs]
+    return [(name.encode(), _value(str(value))) for name, value in pairs if _TOKEN.fullmatch(name)]
 
 
 def _value(text: str) -> bytes:
-    return text.encode("utf-8").replace(b"\r", b" ").replace(b"\n", b" ").strip()
+    """As a client could have sent it: control bytes cannot stand in a field."""
+    return _CONTROLS.sub(b" ", text.encode("utf-8", "replace")).strip()
 
 
 def _without_framing(fields: Fields) -> Fields:
