@@ -43,6 +43,8 @@ class LogMode(enum.Enum):
 
     def stricter(self, other: LogMode) -> LogMode:
         """The one of the two that keeps less."""
+        if self is other:
+            return self
         order = list(LogMode)
         return max(self, other, key=order.index)
 

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.proxy.context import ProxyContext
 from app.proxy.flow import ExchangeFlow
 from app.proxy.headers import RequestHead
+from app.proxy.prepared import PreparedRequest
 from app.proxy.upstream import Headers, ResponseHead, Upstream
 from app.telemetry.tasks import spawn
 
@@ -76,7 +77,8 @@ class ForwardEndpoint:
         """Runs an exchange from its head to its outcome; raises BrokenAnswerError where the answer is not whole."""
         client = _AsgiClient()
         head = request_head(scope)
-        flow = ExchangeFlow(self._context, client, head, upstream)
+        prepared = PreparedRequest(head, upstream, self._context.rules, self._context.redactor)
+        flow = ExchangeFlow(self._context, client, prepared)
         if not head.expects_continue:
             client.may_read.set()
         flow.begin()

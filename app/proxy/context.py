@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from app.exchange import LogMode
-from app.proxy.headers import first_segment
+from app.proxy.prepared import RememberedHeads
+from app.proxy.rules import ProxyRules
 from app.proxy.secrets import Redactor
-from app.proxy.upstream import Upstream, UpstreamClient
+from app.proxy.upstream import UpstreamClient
 from app.telemetry.metrics import WorkerPage
 
 if TYPE_CHECKING:
@@ -65,33 +65,6 @@ class Journal(Protocol):
         """Calls back on the event loop when all up to the position is on the disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyRules:
-    """The settings that an exchange obeys."""
-
-    upstreams: dict[bytes, Upstream]
-    """By the first raw segment of the path."""
-    project: str = "default"
-    log: LogMode = LogMode.FULL
-    log_upstreams: dict[str, LogMode] = field(default_factory=dict)
-    client_headers: frozenset[str] = frozenset({"log", "user", "conversation", "tag"})
-    drain_on_abort: bool = False
-    fail_closed: bool = False
-    max_inflight: int = 10_000
-    max_body_bytes: int | None = None
-    head_seconds: float = 10.0
-    body_idle_seconds: float = 60.0
-    keepalive_seconds: float = 75.0
-
-    def upstream_of(self, target: bytes) -> Upstream | None:
-        """The upstream that a raw target belongs to."""
-        return self.upstreams.get(first_segment(target))
-
-    def mode_of(self, upstream: Upstream) -> LogMode:
-        """How much is kept of exchanges with this upstream, before a client asks for less."""
-        return self.log_upstreams.get(upstream.name, self.log)
-
-
 @dataclass(slots=True)
 class ProxyContext:
     """Parts and state of a worker."""
@@ -103,6 +76,7 @@ class ProxyContext:
     metrics: WorkerPage
     flows: set[ExchangeFlow] = field(default_factory=set)
     """Exchanges under way."""
+    heads: RememberedHeads = field(default_factory=RememberedHeads)
     is_draining: bool = False
     publish_gauges: Callable[[], None] = lambda: None
     """Called once a second: puts what is measured rather than counted into the metrics page."""

@@ -13,16 +13,11 @@ from app.exchange import Outcome
 from app.proxy.answers import error_answer
 from app.proxy.client import ClientSide
 from app.proxy.context import ProxyContext
-from app.proxy.headers import (
-    Refusal,
-    RequestHead,
-    request_head_bytes,
-    response_headers,
-)
+from app.proxy.headers import Refusal, response_headers
 from app.proxy.held import HeldClient
-from app.proxy.labels import NO_LABELS, read_labels
+from app.proxy.prepared import PreparedRequest
 from app.proxy.tee import Tee
-from app.proxy.upstream import FailureKind, Headers, ResponseHead, Upstream, UpstreamCall, UpstreamFailure
+from app.proxy.upstream import FailureKind, Headers, ResponseHead, UpstreamCall, UpstreamFailure
 from app.telemetry.logs import event_logger
 from app.telemetry.metrics import Slot
 
@@ -31,7 +26,9 @@ _FAILURES = {
     FailureKind.CONNECT_TIMEOUT: Outcome.UPSTREAM_TIMED_OUT,
     FailureKind.INTERNAL: Outcome.PROXY_FAILED,
 }
-_OUTCOME_SLOTS = {outcome: Slot[outcome.name] for outcome in Outcome}
+_OUTCOME_SLOTS = {outcome.value: int(Slot[outcome.name]) for outcome in Outcome}
+_ACCEPTED, _IN_FLIGHT = int(Slot.EXCHANGES_ACCEPTED), int(Slot.EXCHANGES_IN_FLIGHT)
+_REQUEST_BYTES, _RESPONSE_BYTES = int(Slot.REQUEST_BYTES), int(Slot.RESPONSE_BYTES)
 
 
 class ExchangeFlow:
@@ -47,23 +44,26 @@ class ExchangeFlow:
         "_context",
         "_head_is_sent",
         "_is_request_complete",
+        "_length_digits",
+        "_prepared",
         "_refusal",
         "_request",
         "_request_trailers",
         "_response_trailers",
         "_tee",
         "_upload",
-        "_upstream",
         "is_done",
     )
 
     def __init__(
-        self, context: ProxyContext, client: ClientSide, request: RequestHead, upstream: Upstream
+        self, context: ProxyContext, client: ClientSide, request: PreparedRequest, length_digits: bytes = b""
     ) -> None:
+        """`length_digits` is the request's Content-Length where it is not the one that was prepared."""
         self._context = context
         self._client = HeldClient(client, context.journal) if context.journal.defers_sends else client
-        self._request = request
-        self._upstream = upstream
+        self._prepared = request
+        self._request = request.head
+        self._length_digits = length_digits or request.length_digits
         self._tee = Tee(context)
         self._call: UpstreamCall | None = None
         self._refusal: Refusal | None = None
@@ -84,15 +84,11 @@ class ExchangeFlow:
         """Accepts the request head; what is refused is answered at the next flush."""
         context = self._context
         context.flows.add(self)
-        context.metrics.add(Slot.EXCHANGES_ACCEPTED)
-        context.metrics.add(Slot.EXCHANGES_IN_FLIGHT)
+        context.metrics.add(_ACCEPTED)
+        context.metrics.add(_IN_FLIGHT)
         try:
-            labels = read_labels(self._request.own_fields, context.rules.client_headers)
-            bad_label = labels if isinstance(labels, Refusal) else None
-            self._refusal = self._request.refusal or bad_label or self._admission()
-            self._tee.begin(
-                self._request, self._upstream, NO_LABELS if isinstance(labels, Refusal) else labels
-            )
+            self._refusal = self._prepared.refusal or self._admission()
+            self._tee.begin(self._prepared, self._length_digits)
         except Exception as error:  # noqa: BLE001 - root of what a request head sets off: any fault ends one exchange
             self._fail(error)
 
@@ -106,7 +102,7 @@ class ExchangeFlow:
             return Refusal(
                 503, "journal_full", "the journal is full and JOURNAL_ON_FULL is fail_closed; try again later"
             )
-        if self._is_too_large(self._request.length_bytes or 0):
+        if rules.max_body_bytes is not None and self._is_too_large(int(self._length_digits or b"0")):
             return self._too_large()
         return None
 
@@ -239,9 +235,13 @@ class ExchangeFlow:
 
     def _send_upstream(self) -> None:
         if self._call is None:
-            head = request_head_bytes(self._request, self._upstream)
+            prepared, head = self._prepared, self._request
             self._call = self._context.client.start(
-                self._upstream, self._request.method, head, chunked=self._request.chunked, handler=self
+                prepared.upstream,
+                head.method,
+                prepared.upstream_head(self._length_digits),
+                chunked=head.chunked,
+                handler=self,
             )
         for data in self._upload:
             self._call.send(data)
@@ -334,9 +334,9 @@ class ExchangeFlow:
             trailers=self._response_trailers or [],
         )
         metrics = self._context.metrics
-        metrics.add(_OUTCOME_SLOTS[outcome])
-        metrics.add(Slot.REQUEST_BYTES, self._tee.request_bytes)
-        metrics.add(Slot.RESPONSE_BYTES, self._tee.response_bytes)
+        metrics.add(_OUTCOME_SLOTS[outcome.value])
+        metrics.add(_REQUEST_BYTES, self._tee.request_bytes)
+        metrics.add(_RESPONSE_BYTES, self._tee.response_bytes)
 
     def _close(self) -> None:
         """After the end: frames are written, the upstream is let go, the count goes down."""
@@ -345,4 +345,4 @@ class ExchangeFlow:
             self._call.cancel()
         if self in self._context.flows:
             self._context.flows.discard(self)
-            self._context.metrics.add(Slot.EXCHANGES_IN_FLIGHT, -1)
+            self._context.metrics.add(_IN_FLIGHT, -1)

@@ -24,6 +24,7 @@ from app.proxy.context import ProxyContext
 from app.proxy.flow import ExchangeFlow
 from app.proxy.headers import MAX_FIELDS, MAX_HEAD_BYTES, Refusal, RequestHead
 from app.proxy.plain import start_asgi_cycle
+from app.proxy.prepared import PreparedRequest
 from app.proxy.upstream import Headers
 from app.proxy.wire import head_bytes
 from app.proxy.wire_client import WireClient
@@ -78,6 +79,10 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._fields: Headers = []
         self._trailers: Headers = []
         self._is_in_head = False
+        self._is_between = True
+        """The parser stands between two messages."""
+        self._unknown_head = b""
+        """The raw head that comes next, if it may be remembered."""
         self._head_bytes = 0
         self._closes = False
         self._pauses = 0
@@ -108,6 +113,12 @@ class ExchangeProtocol(HttpToolsProtocol):
             return
         if not self._is_in_head:
             self._since_ns = monotonic_ns()
+        if self._is_between and not self._turns:
+            known = self.context.heads.find(data)
+            if known is not None:
+                self._start_known(*known)
+                return
+            self._unknown_head = self.context.heads.unknown
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -126,6 +137,20 @@ class ExchangeProtocol(HttpToolsProtocol):
                 self._break_off(_HEAD_TOO_LARGE)
                 return
         self._flush_flow()
+
+    def _start_known(self, prepared: PreparedRequest, length_digits: bytes, body: bytes) -> None:
+        """One whole request whose head was parsed before, byte for byte."""
+        turn = _Turn(prepared.head)
+        turn.is_started = turn.is_complete = True
+        self._turns.append(turn)
+        flow = turn.flow = ExchangeFlow(
+            self.context, WireClient(self, prepared.head), prepared, length_digits
+        )
+        flow.begin()
+        if body:
+            flow.request_data(body)
+        flow.request_end([])
+        flow.flush()
 
     def _flush_flow(self) -> None:
         if self._turns and (flow := self._turns[0].flow) is not None:
@@ -156,6 +181,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._fields = []
         self._trailers = []
         self._is_in_head = True
+        self._is_between = False
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -177,6 +203,7 @@ class ExchangeProtocol(HttpToolsProtocol):
             self._start(self._turns[0])
         else:
             self._pause(_BY_PIPELINE)
+        self._unknown_head = b""
 
     def on_body(self, body: bytes) -> None:
         turn = self._turns[-1] if self._turns else None
@@ -188,6 +215,7 @@ class ExchangeProtocol(HttpToolsProtocol):
             turn.body.append(body)
 
     def on_message_complete(self) -> None:
+        self._is_between = True
         turn = self._turns[-1] if self._turns else None
         if turn is None or turn.is_complete:
             return
@@ -213,7 +241,10 @@ class ExchangeProtocol(HttpToolsProtocol):
                     self, head, keep_alive=not self._closes, on_response=self.on_response_complete
                 )
             return
-        turn.flow = flow = ExchangeFlow(self.context, WireClient(self, head), head, upstream)
+        prepared = PreparedRequest(head, upstream, self.context.rules, self.context.redactor)
+        if self._unknown_head and prepared.is_plain:
+            self.context.heads.remember(self._unknown_head, prepared)
+        turn.flow = flow = ExchangeFlow(self.context, WireClient(self, head), prepared)
         flow.begin()
         for data in turn.body:
             flow.request_data(data)

@@ -49,55 +49,76 @@ SECRET_BODIES = re.compile(
     re.IGNORECASE,
 )
 _LOOKS_SECRET = re.compile(
-    rb"(?i:bearer)\s+[\w.~+/=-]{8,}|\b(?:sk|rk|pk|gsk|xai|ek)[-_][\w-]{16,}|\beyJ[\w-]{8,}\.[\w-]{8,}|"
+    rb"(?:[Bb]earer|BEARER)\s+[\w.~+/=-]{8,}|\b(?:sk|rk|pk|gsk|xai|ek)[-_][\w-]{16,}|\beyJ[\w-]{8,}\.[\w-]{8,}|"
     rb"insecure-api-key\.[^\s,]+|//[^/\s?#]*:[^/\s?#]*@"
 )
 _TAIL_NEEDS_CHARACTERS = 20
-_CACHED_FINGERPRINTS = 4096
+_REMEMBERED = 4096
+_REPLACED = b"hmac:"
+_SIGNS = (b"k-", b"k_", b"ai-", b"ai_", b"eyJ", b"key.", b"@", b"earer", b"EARER")
+"""One of these stands in whatever _LOOKS_SECRET finds."""
 
 
 class Redactor:
     """Fingerprints under one key; remembers recent ones, since programs send the same values again and again."""
 
-    __slots__ = ("_cache", "_key")
+    __slots__ = ("_fingerprints", "_is_kept", "_key")
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._cache: dict[bytes, bytes] = {}
+        self._fingerprints: dict[bytes, bytes] = {}
+        self._is_kept: dict[bytes, bool] = {}
+        """By field name as it came."""
 
     def fingerprint(self, value: bytes) -> bytes:
         """The first 16 hexadecimal digits of HMAC-SHA-256 of the value."""
-        found = self._cache.get(value)
-        if found is None:
-            if len(self._cache) >= _CACHED_FINGERPRINTS:
-                self._cache.clear()
-            found = self._cache[value] = hmac.digest(self._key, value, "sha256")[:8].hex().encode()
-        return found
+        return self.replaced(value)[len(_REPLACED) :]
 
     def replaced(self, value: bytes) -> bytes:
         """What stands for a value that is not kept."""
-        return b"hmac:" + self.fingerprint(value)
+        found = self._fingerprints.get(value)
+        if found is None:
+            if len(self._fingerprints) >= _REMEMBERED:
+                self._fingerprints.clear()
+            found = _REPLACED + hmac.digest(self._key, value, "sha256")[:8].hex().encode()
+            self._fingerprints[value] = found
+        return found
 
     def kept(self, headers: list[tuple[bytes, bytes]], credential: bytes | None = None) -> KeptHeaders:
         """The header list as it may be written: same names, order and duplicates."""
+        known = self._is_kept
         kept: KeptHeaders = []
+        values: list[bytes] = []
         for field in headers:
-            name = field[0].lower()
-            if name in KEPT_FIELDS or name.startswith(KEPT_PREFIXES):
+            name = field[0]
+            is_kept = known.get(name)
+            if is_kept is None:
+                is_kept = self._learn(name)
+            if is_kept:
                 kept.append(field)
+                values.append(field[1])
             else:
-                kept.append((field[0], self.replaced(field[1])))
-        if self.is_suspect(b"\n".join([value for _, value in kept]), credential):
+                kept.append((name, self.replaced(field[1])))
+        if self.is_suspect(b"\n".join(values), credential):
             kept = [(name, self.scrubbed(value, credential)) for name, value in kept]
         return kept
 
+    def _learn(self, name: bytes) -> bool:
+        if len(self._is_kept) >= _REMEMBERED:
+            self._is_kept.clear()
+        low = name.lower()
+        is_kept = self._is_kept[name] = low in KEPT_FIELDS or low.startswith(KEPT_PREFIXES)
+        return is_kept
+
     def is_suspect(self, text: bytes, credential: bytes | None) -> bool:
-        """True where the text holds the call's credential or something that looks like one."""
-        return (
-            (credential is not None and credential in text)
-            or b"?" in text
-            or bool(_LOOKS_SECRET.search(text))
-        )
+        """True where the text holds the call's credential, a query, or something that looks like a credential."""
+        if b"?" in text or (credential is not None and credential in text):
+            return True
+        # The expression is slow, since it tries every place; what it cannot do without is found fast.
+        for sign in _SIGNS:
+            if sign in text:
+                return _LOOKS_SECRET.search(text) is not None
+        return False
 
     def scrubbed(self, text: bytes, credential: bytes | None) -> bytes:
         """The text with every credential in it, and every query value that is not on the list, replaced."""

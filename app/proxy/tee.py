@@ -7,10 +7,8 @@ import msgspec
 from app.clock import new_id, wall_ns
 from app.exchange import AnswerHead, Begin, End, FrameType, KeptHeaders, LogMode, Note, Outcome
 from app.proxy.context import ExchangeLog, ProxyContext
-from app.proxy.headers import RequestHead
-from app.proxy.labels import Labels
-from app.proxy.secrets import credential_of, has_secret_bodies, tail_of
-from app.proxy.upstream import Headers, ResponseHead, Upstream
+from app.proxy.prepared import PreparedRequest
+from app.proxy.upstream import Headers, ResponseHead
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -40,53 +38,40 @@ class Tee:
         self.exchange_id = new_id(now_ns)
         self.started_ns = now_ns
 
-    def begin(self, request: RequestHead, upstream: Upstream, labels: Labels) -> None:
+    def begin(self, request: PreparedRequest, length_digits: bytes) -> None:
         """Stages BEGIN, or counts the exchange as not recorded."""
-        context = self._context
-        mode = context.rules.mode_of(upstream).stricter(labels.log)
-        if mode is LogMode.OFF:
-            context.journal.skip("off")
+        journal = self._context.journal
+        if request.mode is LogMode.OFF:
+            journal.skip("off")
             return
-        if not context.journal.admits():
-            context.journal.skip("journal_full")
+        if not journal.admits():
+            journal.skip("journal_full")
             return
-        self._log = context.journal.exchange(self.exchange_id)
-        self._keeps_bodies = not has_secret_bodies(request.target)
-        self._log.stage(FrameType.BEGIN, _encode(self._begin(request, upstream, labels, mode)))
-
-    def _begin(self, request: RequestHead, upstream: Upstream, labels: Labels, mode: LogMode) -> Begin:
-        context = self._context
-        redactor = context.redactor
-        credential = self._credential = credential_of(request.headers, request.target)
-        return Begin(
-            accept_number=context.journal.next_accept_number(),
-            boot=context.journal.boot,
-            slot=context.journal.slot,
-            wall_ns=self.started_ns,
-            mode=mode.value,
-            method=request.method.decode("latin-1"),
-            target=redactor.target(request.target, credential),
-            upstream=upstream.name,
-            authority=upstream.url,
-            http_version=request.version.decode("latin-1"),
-            headers=redactor.kept(request.headers, credential),
-            project=labels.project or context.rules.project,
-            user=self._label(labels.user),
-            conversation=self._label(labels.conversation),
-            tags={name: self._label(value) or "" for name, value in labels.tags.items()},
-            key=redactor.fingerprint(credential).decode() if credential else None,
-            key_tail=tail_of(credential) if credential else None,
-            bodies_kept=self._keeps_bodies,
+        self._log = journal.exchange(self.exchange_id)
+        self._keeps_bodies = request.keeps_bodies
+        self._credential = request.credential
+        head, labels = request.head, request.labels
+        begin = Begin(
+            journal.next_accept_number(),
+            journal.boot,
+            journal.slot,
+            self.started_ns,
+            request.mode.value,
+            head.method.decode("latin-1"),
+            request.target,
+            request.upstream.name,
+            request.upstream.url,
+            head.version.decode("latin-1"),
+            request.kept_fields(length_digits),
+            labels.project or self._context.rules.project,
+            labels.user,
+            labels.conversation,
+            labels.tags,
+            request.key,
+            request.key_tail,
+            request.keeps_bodies,
         )
-
-    def _label(self, value: str | None) -> str | None:
-        if value is None:
-            return None
-        raw = value.encode()
-        redactor = self._context.redactor
-        if not redactor.is_suspect(raw, self._credential):
-            return value
-        return redactor.scrubbed(raw, self._credential).decode("utf-8", "replace")
+        self._log.stage(FrameType.BEGIN, _encode(begin))
 
     def request_chunk(self, data: bytes) -> None:
         """Stages bytes of the request's body."""

@@ -12,9 +12,10 @@ from app.config import Settings
 from app.config.values import duration_seconds
 from app.journal.writer import JournalRules, JournalWriter
 from app.proxy.application import create_application
-from app.proxy.context import ProxyContext, ProxyRules
+from app.proxy.context import ProxyContext
 from app.proxy.dial import make_tls_context
 from app.proxy.pool import UpstreamPool
+from app.proxy.rules import ProxyRules
 from app.proxy.secrets import Redactor
 from app.proxy.server import ServerRules, serve
 from app.proxy.upstream import Upstream

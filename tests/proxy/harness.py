@@ -16,8 +16,9 @@ from app.exchange import AnswerHead, Begin, End, FrameType, Note
 from app.journal.reader import JournalDirectory, SegmentReader
 from app.journal.writer import JournalRules, JournalWriter
 from app.proxy.application import create_application
-from app.proxy.context import ProxyContext, ProxyRules
+from app.proxy.context import ProxyContext
 from app.proxy.pool import UpstreamPool
+from app.proxy.rules import ProxyRules
 from app.proxy.secrets import Redactor
 from app.proxy.server import ServerRules, WorkerServer, server_config
 from app.proxy.upstream import Upstream
