@@ -14,13 +14,37 @@ wall_ns = time.time_ns
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
+_LOW_BITS = (1 << 62) - 1
+_NOISE_BYTES = 10
+_BULK_BYTES = 400 * _NOISE_BYTES
 
 
 def new_id(now_ns: int) -> bytes:
     """A UUIDv7 (RFC 9562, section 5.7) for this wall-clock time: 48 bits of milliseconds, 74 random bits; 16 bytes."""
-    noise = int.from_bytes(os.urandom(10))
+    return _id(now_ns, int.from_bytes(os.urandom(10)))
+
+
+class IdSource:
+    """Makes UUIDv7s from randomness that is fetched in bulk; of one process, made after the fork."""
+
+    __slots__ = ("_at", "_noise")
+
+    def __init__(self) -> None:
+        self._noise = b""
+        self._at = 0
+
+    def __call__(self, now_ns: int) -> bytes:
+        """The next id for this wall-clock time; 16 bytes."""
+        if self._at >= len(self._noise):
+            self._noise = os.urandom(_BULK_BYTES)
+            self._at = 0
+        self._at += _NOISE_BYTES
+        return _id(now_ns, int.from_bytes(self._noise[self._at - _NOISE_BYTES : self._at]))
+
+
+def _id(now_ns: int, noise: int) -> bytes:
     high = (now_ns // 1_000_000) << 80
-    return (high | _VERSION_7 | (noise >> 68) << 64 | _VARIANT | noise & (1 << 62) - 1).to_bytes(16)
+    return (high | _VERSION_7 | (noise >> 68) << 64 | _VARIANT | noise & _LOW_BITS).to_bytes(16)
 
 
 def id_milliseconds(exchange_id: bytes) -> int:

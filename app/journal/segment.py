@@ -93,29 +93,25 @@ class SegmentFile:
     ) -> int:
         """Appends one frame; gives its offset. Raises OSError, and then nothing was appended."""
         offset = self.size_bytes
-        self.append_buffers(
-            [encode_frame(self.start_crc, kind, exchange_id, monotonic_ns, sequence, payload, flags), payload]
-        )
+        header = encode_frame(self.start_crc, kind, exchange_id, monotonic_ns, sequence, payload, flags)
+        self.append_buffers([header, payload], len(header) + len(payload))
         return offset
 
-    def append_buffers(self, buffers: Sequence[bytes]) -> int:
-        """Appends whole frames; gives their bytes. Raises OSError, and then nothing of them is left in the file."""
+    def append_buffers(self, buffers: Sequence[bytes], size_bytes: int) -> None:
+        """Appends whole frames of so many bytes. Raises OSError, and then nothing of them is left in the file."""
         if self._fd is None:
             raise JournalError(f"{self.name} is closed")
-        size = sum([len(each) for each in buffers])
-        written = 0
         try:
-            for at in range(0, len(buffers), MAX_BUFFERS):
-                part = buffers[at : at + MAX_BUFFERS]
-                written += self._disk.append(self._fd, part)
-            if written != size:
-                raise OSError(f"{written} of {size} bytes were written")
+            written = self._disk.append(self._fd, buffers[:MAX_BUFFERS])
+            for at in range(MAX_BUFFERS, len(buffers), MAX_BUFFERS):
+                written += self._disk.append(self._fd, buffers[at : at + MAX_BUFFERS])
+            if written != size_bytes:
+                raise OSError(f"{written} of {size_bytes} bytes were written")
         except OSError:
             # A torn frame in the middle would cost the reader a search.
             self._disk.truncate(self._fd, self.size_bytes)
             raise
-        self.size_bytes += size
-        return size
+        self.size_bytes += size_bytes
 
     def seal(self) -> None:
         """Says that the writer ended it; a missing seal only means that it could not."""

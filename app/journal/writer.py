@@ -26,7 +26,7 @@ from app.errors import JournalError, JournalUnsupportedError
 from app.exchange import FrameType, Note
 from app.journal.disk import Disk, RealDisk
 from app.journal.exchange_log import ExchangeLog, StagedFrame
-from app.journal.frame import NO_EXCHANGE, encode_frame
+from app.journal.frame import HEADER_BYTES, NO_EXCHANGE, encode_frame
 from app.journal.leftovers import remove_leftovers
 from app.journal.segment import SegmentFile
 from app.journal.space import Space
@@ -194,14 +194,15 @@ class JournalWriter:
         segment = self._open
         if segment is None:
             return False
+        start_crc = segment.start_crc
         buffers: list[bytes] = []
+        size_bytes = HEADER_BYTES * len(staged)
         for kind, at_ns, sequence, flags, payload in staged:
-            buffers.append(
-                encode_frame(segment.start_crc, kind, exchange_id, at_ns, sequence, payload, flags)
-            )
-            buffers.append(payload)
+            buffers += (encode_frame(start_crc, kind, exchange_id, at_ns, sequence, payload, flags), payload)
+            size_bytes += len(payload)
         try:
-            self.position += segment.append_buffers(buffers)
+            segment.append_buffers(buffers, size_bytes)
+            self.position += size_bytes
         except (OSError, JournalError):
             self.write_errors += 1
             self._space.is_full = True

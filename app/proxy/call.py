@@ -83,8 +83,12 @@ class PooledCall:
             self._is_finished = True
             if self._is_chunked:
                 self._write(last_chunk_bytes(trailers))
-            if self._is_corked:
-                self._uncork()
+            self.flush()
+
+    def flush(self) -> None:
+        """Puts on the wire what was gathered since the start."""
+        if self._is_corked:
+            self._uncork()
 
     def pause_reading(self) -> None:
         """Stops reading the answer, at once or as soon as there is a connection."""
@@ -108,7 +112,7 @@ class PooledCall:
     def begin(self, head: bytes, idle: UpstreamConnection | None) -> None:
         """Sends the head on an idle connection, or holds it until there is one.
 
-        What the caller adds before it returns to the event loop goes out with the head: one system call, one segment.
+        What the caller adds before it flushes goes out with the head: one system call, one segment.
         """
         self._held = [head]
         self._held_bytes = len(head)
@@ -119,12 +123,12 @@ class PooledCall:
         idle.call = self
         self._use(idle)
         self._is_corked = True
-        asyncio.get_running_loop().call_soon(self._uncork)
         self._tell_sent()
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         """A fresh connection stands: what was held goes out, and is held no longer."""
         self._use(connection)
+        self._is_corked = False
         held, self._held = self._held or [], None
         connection.write(b"".join(held))
         if self._is_reading_paused:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from app.clock import IdSource
 from app.proxy.prepared import RememberedHeads
 from app.proxy.rules import ProxyRules
 from app.proxy.secrets import Redactor
@@ -77,6 +78,7 @@ class ProxyContext:
     flows: set[ExchangeFlow] = field(default_factory=set)
     """Exchanges under way."""
     heads: RememberedHeads = field(default_factory=RememberedHeads)
+    new_id: IdSource = field(default_factory=IdSource)
     is_draining: bool = False
     publish_gauges: Callable[[], None] = lambda: None
     """Called once a second: puts what is measured rather than counted into the metrics page."""

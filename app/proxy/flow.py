@@ -149,6 +149,7 @@ class ExchangeFlow:
             self._call.resume_reading()
             return
         self._end(Outcome.CLIENT_LEFT, None, None)
+        self._tee.flush()
         self._close()
 
     def client_paused(self) -> None:
@@ -249,6 +250,8 @@ class ExchangeFlow:
         if self._request_trailers is not None:
             self._call.finish(self._request_trailers)
             self._request_trailers = None
+        else:
+            self._call.flush()
 
     def _deliver(self) -> None:
         """Journal first; then the client gets what was gathered."""
@@ -339,8 +342,7 @@ class ExchangeFlow:
         metrics.add(_RESPONSE_BYTES, self._tee.response_bytes)
 
     def _close(self) -> None:
-        """After the end: frames are written, the upstream is let go, the count goes down."""
-        self._tee.flush()
+        """After the end: the upstream is let go, the count goes down."""
         if self._call is not None:
             self._call.cancel()
         if self in self._context.flows:

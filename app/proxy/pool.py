@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from app.clock import monotonic_ns
 from app.proxy.call import PooledCall
 from app.proxy.connection import UpstreamConnection
 from app.proxy.dial import Dial, DialError, dial
@@ -120,12 +121,11 @@ class UpstreamPool:
         if self._is_closed or self._keepalive_seconds <= 0:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since_seconds = loop.time()
+        connection.idle_since_seconds = monotonic_ns() / 1e9
         self._idle.setdefault(connection.where, {})[connection] = None
         self.idle += 1
         if self._sweeper is None:
-            self._sweeper = loop.call_later(self._keepalive_seconds, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(self._keepalive_seconds, self._sweep)
 
     # What connections do.
 
@@ -153,7 +153,7 @@ class UpstreamPool:
         idle = self._idle.get(where)
         if not idle:
             return None
-        oldest_seconds = asyncio.get_running_loop().time() - self._keepalive_seconds
+        oldest_seconds = monotonic_ns() / 1e9 - self._keepalive_seconds
         while idle:
             connection, _ = idle.popitem()
             self.idle -= 1
@@ -165,8 +165,8 @@ class UpstreamPool:
 
     def _sweep(self) -> None:
         """Closes what was idle for too long; one timer for all connections."""
-        loop = asyncio.get_running_loop()
-        oldest_seconds = loop.time() - self._keepalive_seconds
+        now_seconds = monotonic_ns() / 1e9
+        oldest_seconds = now_seconds - self._keepalive_seconds
         for where, connections in list(self._idle.items()):
             for connection in list(connections):
                 if connection.idle_since_seconds > oldest_seconds:
@@ -177,4 +177,5 @@ class UpstreamPool:
         since = [next(iter(connections)).idle_since_seconds for connections in self._idle.values()]
         self._sweeper = None
         if since:
-            self._sweeper = loop.call_at(min(since) + self._keepalive_seconds, self._sweep)
+            wait_seconds = max(0.0, min(since) + self._keepalive_seconds - now_seconds)
+            self._sweeper = asyncio.get_running_loop().call_later(wait_seconds, self._sweep)

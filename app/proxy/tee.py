@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from app.clock import new_id, wall_ns
+from app.clock import wall_ns
 from app.exchange import AnswerHead, Begin, End, FrameType, KeptHeaders, LogMode, Note, Outcome
 from app.proxy.context import ExchangeLog, ProxyContext
 from app.proxy.prepared import PreparedRequest
@@ -35,7 +35,7 @@ class Tee:
         self.request_bytes = 0
         self.response_bytes = 0
         now_ns = wall_ns()
-        self.exchange_id = new_id(now_ns)
+        self.exchange_id = context.new_id(now_ns)
         self.started_ns = now_ns
 
     def begin(self, request: PreparedRequest, length_digits: bytes) -> None:

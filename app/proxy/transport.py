@@ -89,6 +89,7 @@ class _Exchange:
             async for piece in body:
                 await self._may_send.wait()
                 self.call.send(piece)
+                self.call.flush()
             self.call.finish([])
         except Exception as error:  # noqa: BLE001 - root of a task: whatever the body raises is raised to who awaits
             self._error = self._error or error

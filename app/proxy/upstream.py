@@ -127,6 +127,10 @@ class UpstreamCall(Protocol):
     def finish(self, trailers: Headers) -> None:
         """Ends the request body."""
 
+    def flush(self) -> None:
+        """Puts on the wire what was gathered since the start, as `finish` does: the head and the first bytes of the
+        body go out together."""
+
     def pause_reading(self) -> None:
         """Stops reading the answer (the client is slow)."""
 

@@ -226,11 +226,12 @@ async def test_head_and_body_on_an_idle_connection_go_out_together() -> None:
         assert reads == [post_head(5) + b"abcde"]
 
 
-async def test_a_head_alone_on_an_idle_connection_waits_for_nothing() -> None:
+async def test_a_head_alone_on_an_idle_connection_goes_out_with_a_flush() -> None:
     async with pool_with(answering(HI)) as (pool, upstream):
         await get_hi(pool, upstream)
         handler = KeepingHandler()
         call = pool.start(upstream.address(), b"POST", post_head(2), chunked=False, handler=handler)
+        call.flush()
         await eventually(lambda: len(upstream.requests) == 2)
         call.send(b"ab")
         call.finish([])
@@ -353,11 +354,27 @@ async def test_an_upload_under_way_goes_on_after_a_retry() -> None:
         handler = KeepingHandler(send_more)
         call = pool.start(upstream.address(), b"POST", post_head(6), chunked=False, handler=handler)
         call.send(b"ab")
+        call.flush()
         await eventually(lambda: handler.events.count("sent") == 2)
         call.send(b"ef")
         call.finish([])
         await eventually(handler.ended.is_set)
         assert upstream.requests[-1].raw == post_head(6) + b"abcdef"
+
+
+async def test_a_connection_that_ends_before_the_first_flush_loses_nothing() -> None:
+    async with pool_with(dies_on_second_request("close")) as (pool, upstream):
+        await get_hi(pool, upstream)
+        upstream.connections[0].close()
+        handler = KeepingHandler()
+        call = pool.start(upstream.address(), b"POST", post_head(4), chunked=False, handler=handler)
+        call.send(b"ab")
+        await eventually(lambda: handler.events.count("sent") == 2)
+        call.send(b"cd")
+        call.flush()
+        call.finish([])
+        await eventually(handler.ended.is_set)
+        assert upstream.requests[-1].raw == post_head(4) + b"abcd"
 
 
 async def test_a_large_upload_is_not_held_and_not_retried() -> None:
