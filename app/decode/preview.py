@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from app.decode.jsonsafe import TextCleaner
 from app.decode.values import Answer, Message
 
@@ -11,15 +9,13 @@ PREVIEW_CHARACTERS = 200
 SCANNED_CHARACTERS = 4_096
 SCANNED_MESSAGES = 256
 
-_WHITE_SPACE = re.compile(r"\s+")
-
 
 def preview_text(text: str | None, cleaner: TextCleaner) -> str | None:
     """At most 200 characters of the text with white space collapsed; None where nothing is left."""
     if not text:
         return None
     head = cleaner.text(text[: SCANNED_CHARACTERS * 2].lstrip()[:SCANNED_CHARACTERS])
-    collapsed = _WHITE_SPACE.sub(" ", head).strip()
+    collapsed = " ".join(head.split())
     if len(collapsed) > PREVIEW_CHARACTERS:
         collapsed = collapsed[: PREVIEW_CHARACTERS - 1] + "…"
     return collapsed or None
