@@ -55,7 +55,7 @@ def _preview_parts(message: Message) -> str | None:
         if isinstance(part, dict):
             transcript = part.get("transcript")
             if isinstance(transcript, str) and transcript.strip():
-                return _WHITE_SPACE.sub(" ", transcript[:SCANNED_CHARACTERS]).strip()[:PREVIEW_CHARACTERS]
+                return " ".join(transcript[:SCANNED_CHARACTERS].split())[:PREVIEW_CHARACTERS]
             if isinstance(part.get("type"), str):
                 return f"[{part['type']}]"[:PREVIEW_CHARACTERS]
     return None
