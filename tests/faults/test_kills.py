@@ -63,7 +63,7 @@ async def test_kill_9_of_worker_and_recorder_under_load_loses_nothing(tmp_path, 
         # Streams that outlive several segments (one is sealed at 5 s of age); a killed worker breaks them.
         load += [spawn(clients.until(stop, 700, 20), name="load") for _ in range(2)]
         killed = await asyncio.gather(
-            kill(product, "recorder", kills, 1.1), kill(product, "proxy", kills, 2.3)
+            kill(product, "recorder", kills, 2.2), kill(product, "proxy", kills, 2.3)
         )
         assert list(killed) == [kills, kills]
         # The last one lives: a long stream ends whole.
