@@ -123,12 +123,13 @@ class RealDisk:
     def next_data(self, fd: int, offset: int) -> int:
         if _SEEK_DATA is None:
             return offset
+        size = self.size(fd)  # taken first: what is appended meanwhile is not in the hole
         try:
             return os.lseek(fd, offset, _SEEK_DATA)
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
-            return self.size(fd)
+            return max(offset, size)
 
     def size(self, fd: int) -> int:
         return os.fstat(fd).st_size
@@ -165,8 +166,9 @@ class RealDisk:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
         try:
             # posix_fallocate is not everywhere, and not on every file system where it is.
-            for _ in range(size_bytes >> 20):
-                os.write(fd, bytes(1 << 20))
+            left = size_bytes
+            while left > 0:
+                left -= os.write(fd, bytes(min(left, 1 << 20)))
         finally:
             os.close(fd)
 

@@ -87,6 +87,7 @@ class JournalDirectory:
         folder = self.path / QUARANTINE
         self.disk.make_folder(folder)
         self.disk.rename(self.path / name, folder / name)
+        self.disk.sync_folder(folder)
         self.disk.sync_folder(self.path)
 
     def bytes_used(self) -> int:
@@ -109,6 +110,7 @@ class SegmentReader:
         self.name = name
         self._fd: int | None = self._disk.open(directory.path / name)
         self._is_final = False
+        self._doubted_offset = -1
         self.sealed = False
         """The SEAL frame was read: nothing comes behind it."""
         self.damaged_bytes = 0
@@ -179,8 +181,11 @@ class SegmentReader:
             if frame is not None:
                 position += frame.size_bytes
                 self._take(frame, frames)
+            elif is_damaged and self._is_doubted(self.offset + position):
+                break
             elif is_damaged:
                 position = self._skip_damage(data, position)
+                self._doubted_offset = self.offset + position
             elif position == 0 and len(data) < _LONGEST_FRAME_BYTES and self._has_more(len(data)):
                 # The frame is longer than the window.
                 data = self._pread(_LONGEST_FRAME_BYTES, self.offset)
@@ -189,7 +194,16 @@ class SegmentReader:
             else:
                 break
         self.offset += position
+        if self.sealed:
+            self.damaged_bytes += max(0, self._disk.size(self._open_fd()) - self.offset)
         return frames
+
+    def _is_doubted(self, offset: int) -> bool:
+        """True the first time: a writer that cuts back a short write may change what was just read. Read it again."""
+        if self._is_final or self._doubted_offset == offset:
+            return False
+        self._doubted_offset = offset
+        return True
 
     def _take(self, frame: Frame, frames: list[Frame]) -> None:
         if frame.kind == FrameType.SEAL:
@@ -203,7 +217,7 @@ class SegmentReader:
         if found < 0:
             # The magic may be cut by the window's end.
             found = max(position + 1, len(data) - len(MAGIC) + 1)
-            if not any(data) and len(data) > len(MAGIC):
+            if data.count(0) == len(data):
                 found = self._disk.next_data(self._open_fd(), self.offset + len(data)) - self.offset
         self.damaged_bytes += found - position
         return found

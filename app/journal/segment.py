@@ -53,7 +53,12 @@ class SegmentFile:
         self._disk = disk or RealDisk()
         self._folder = folder
         self.name = str(SegmentName(boot, slot, counter))
-        self._is_published = False
+        self.is_published = False
+        """It has its name: readers may know it."""
+        self.is_suspect = False
+        """A sync failed: what was written may not be on the disk, and is not synced again."""
+        self.is_broken = False
+        """It ends in a torn frame that could not be cut off: nothing more may be appended."""
         self._fd: int | None = self._disk.create(folder / (self.name + NEW_SUFFIX))
         self.size_bytes = 0
         self.started_ns = monotonic_ns()
@@ -98,35 +103,75 @@ class SegmentFile:
         return offset
 
     def append_buffers(self, buffers: Sequence[bytes], size_bytes: int) -> None:
-        """Appends whole frames of so many bytes. Raises OSError, and then nothing of them is left in the file."""
-        if self._fd is None:
-            raise JournalError(f"{self.name} is closed")
+        """Appends whole frames, a header and a payload each, of so many bytes together.
+
+        Raises OSError, JournalError; then `size_bytes` tells how many of the frames, from the first, are in the file.
+        """
+        if self._fd is None or self.is_broken:
+            raise JournalError(f"{self.name} takes no more frames")
+        written = 0
         try:
-            written = self._disk.append(self._fd, buffers[:MAX_BUFFERS])
-            for at in range(MAX_BUFFERS, len(buffers), MAX_BUFFERS):
-                written += self._disk.append(self._fd, buffers[at : at + MAX_BUFFERS])
+            if len(buffers) <= MAX_BUFFERS:
+                written = self._disk.append(self._fd, buffers)
+            else:
+                written = self._append_parts(self._fd, buffers)
             if written != size_bytes:
                 raise OSError(f"{written} of {size_bytes} bytes were written")
         except OSError:
-            # A torn frame in the middle would cost the reader a search.
-            self._disk.truncate(self._fd, self.size_bytes)
+            self._cut_back(self._fd, buffers, written)
             raise
         self.size_bytes += size_bytes
 
+    def _append_parts(self, fd: int, buffers: Sequence[bytes]) -> int:
+        written = 0
+        for at in range(0, len(buffers), MAX_BUFFERS):
+            part = buffers[at : at + MAX_BUFFERS]
+            part_bytes = sum([len(each) for each in part])
+            try:
+                part_written = self._disk.append(fd, part)
+            except OSError:
+                break
+            written += part_written
+            if part_written != part_bytes:
+                break
+        return written
+
+    def _cut_back(self, fd: int, buffers: Sequence[bytes], written: int) -> None:
+        """Cuts off a frame that was written in part: in the middle it would cost the reader a search.
+
+        Frames that are whole stay: a reader may have taken them, and what comes next must not stand in their place.
+        """
+        for header, payload in zip(buffers[::2], buffers[1::2], strict=True):
+            frame_bytes = len(header) + len(payload)
+            if written < frame_bytes:
+                break
+            written -= frame_bytes
+            self.size_bytes += frame_bytes
+        try:
+            self._disk.truncate(fd, self.size_bytes)
+        except OSError:
+            # Offsets would be wrong from here on.
+            self.is_broken = True
+
     def seal(self) -> None:
         """Says that the writer ended it; a missing seal only means that it could not."""
-        self.append(FrameType.SEAL, NO_EXCHANGE, monotonic_ns(), 0, b"")
+        self.append(FrameType.SEAL, NO_EXCHANGE, monotonic_ns(), 0, b"suspect" if self.is_suspect else b"")
 
     def sync(self) -> None:
-        """Forces all that was appended to the disk."""
-        if self._fd is not None:
+        """Forces all that was appended to the disk. Raises OSError; it is suspect then."""
+        if self._fd is None:
+            return
+        try:
             self._disk.sync(self._fd)
+        except OSError:
+            self.is_suspect = True
+            raise
 
     def publish(self) -> None:
-        """Gives it the name under which readers look for it, durably."""
+        """Gives it the name under which readers look for it, durably. Raises OSError, perhaps with the name given."""
         self.sync()
         self._disk.rename(self._folder / (self.name + NEW_SUFFIX), self._folder / self.name)
-        self._is_published = True
+        self.is_published = True
         self._disk.sync_folder(self._folder)
 
     def close(self) -> None:
@@ -134,6 +179,8 @@ class SegmentFile:
         fd, self._fd = self._fd, None
         if fd is None:
             return
-        if not self._is_published:
-            self._disk.unlink(self._folder / (self.name + NEW_SUFFIX))
-        self._disk.close(fd)
+        try:
+            if not self.is_published:
+                self._disk.unlink(self._folder / (self.name + NEW_SUFFIX))
+        finally:
+            self._disk.close(fd)

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK_NS = 1_000_000_000
+LOOK_AGAIN_NS = 100_000_000
+"""While full."""
 BALLAST_BYTES = 16 << 20
 BALLAST = "ballast"
 _BALLAST_PART = 16
 """No ballast where the whole budget is less than so many ballasts."""
 _ROOM_AGAIN = 0.95
 """Room is taken for there again below this part of the budget, so that the state does not flap."""
+_LOOK_SHARE = 20
+"""Looking at a folder of many thousand segments takes at most one part in so many of the time."""
 
 _events = event_logger("journal")
 
@@ -30,52 +34,85 @@ class Space:
         self._folder = folder
         self._max_bytes = max_bytes
         self._min_free_bytes = min_free_bytes
-        self._looked_ns = 0
+        self._wants_ballast = max_bytes >= _BALLAST_PART * BALLAST_BYTES
+        self._next_look_ns = 0
         self._has_ballast = False
+        self._has_failed = False
+        self._is_said_full = False
         self.used_bytes = 0
+        self.names: frozenset[str] | None = frozenset()
+        """Files that were there at the last look; None where it failed."""
         self.is_full = False
         """Nothing new is to be recorded; set at once by a write that failed, cleared by a look that found room."""
 
-    def look_if_due(self) -> None:
-        """Looks if the last look is a second old, or at once while full."""
-        if self.is_full or monotonic_ns() - self._looked_ns > LOOK_NS:
-            self.look()
+    def write_failed(self) -> None:
+        """Takes note that the disk refused a write, whatever its free space is said to be. Any thread may call it."""
+        self._has_failed = True
+        self.is_full = True
+
+    def look_if_due(self) -> bool:
+        """Looks if the last look is a second old, sooner while full; True where it looked."""
+        if not self._has_failed and monotonic_ns() < self._next_look_ns:
+            return False
+        self.look()
+        return True
 
     def look(self) -> None:
         """Measures, decides, and keeps the ballast accordingly."""
-        self._looked_ns = monotonic_ns()
+        began_ns = monotonic_ns()
         was_full = self.is_full
+        self.is_full = self._decide(was_full)
+        took_ns = monotonic_ns() - began_ns
+        self._next_look_ns = began_ns + max(LOOK_AGAIN_NS if self.is_full else LOOK_NS, _LOOK_SHARE * took_ns)
+        if self._has_failed:  # by a write of the event loop's while this looked
+            self.is_full = True
+
+    def _decide(self, was_full: bool) -> bool:
+        has_failed, self._has_failed = self._has_failed, False
         try:
             sizes = self._disk.sizes(self._folder)
             free = self._disk.free_bytes(self._folder)
         except OSError as error:
-            self.is_full = True
+            self.names = frozenset() if isinstance(error, FileNotFoundError) else None
             if not was_full:
                 _events.error("journal_folder_lost", folder=str(self._folder), error=str(error))
-            return
+            return True
+        self.names = frozenset(sizes)
         self.used_bytes = sum(size for name, size in sizes.items() if name != BALLAST)
         self._has_ballast = BALLAST in sizes
         limit = self._max_bytes * (_ROOM_AGAIN if was_full else 1)
-        needed_free = self._min_free_bytes + (BALLAST_BYTES if was_full and not self._has_ballast else 0)
-        self.is_full = self.used_bytes >= limit or free < needed_free
-        if self.is_full != was_full:
-            event = "journal_full" if self.is_full else "journal_has_room"
-            _events.warning(event, used_bytes=self.used_bytes, free_bytes=free)
-        if self.is_full:
+        needs_ballast = self._wants_ballast and not self._has_ballast
+        needed_free = self._min_free_bytes + (BALLAST_BYTES if was_full and needs_ballast else 0)
+        is_full = self.used_bytes >= limit or free < needed_free
+        if is_full or (has_failed and self._has_ballast):
             self.drop_ballast()
-        elif not self._has_ballast and self._max_bytes >= _BALLAST_PART * BALLAST_BYTES:
-            self._make_ballast()
+            is_full = True
+        elif needs_ballast and not self._make_ballast():
+            # Under a quota statvfs knows of no limit; that the ballast can be made again proves that there is room.
+            is_full = was_full
+        if is_full != self._is_said_full:
+            self._is_said_full = is_full
+            event = "journal_full" if is_full else "journal_has_room"
+            _events.warning(event, used_bytes=self.used_bytes, free_bytes=free)
+        return is_full
 
     def drop_ballast(self) -> None:
         """Makes room for ends and notes."""
         if self._has_ballast:
             self._has_ballast = False
-            self._disk.unlink(self._folder / BALLAST)
+            self._remove_ballast()
 
-    def _make_ballast(self) -> None:
+    def _make_ballast(self) -> bool:
         try:
             self._disk.allocate(self._folder / BALLAST, BALLAST_BYTES)
-            self._has_ballast = True
         except OSError:
-            # No room for a ballast is no reason not to record; what was made of it must go.
+            self._remove_ballast()
+            return False
+        self._has_ballast = True
+        return True
+
+    def _remove_ballast(self) -> None:
+        try:
             self._disk.unlink(self._folder / BALLAST)
+        except OSError as error:
+            _events.warning("ballast_not_removed", folder=str(self._folder), error=str(error))

@@ -1,9 +1,9 @@
 """The worker's side of the journal: frames go to the open segment at once, everything slow is done by a thread.
 
 Two threads share the open segment. The event loop's thread appends to it; the writer's thread syncs it, makes the
-next one, and swaps. `_lock` guards the pointer to the open segment, its file and the counts of gaps; it is held for a
-write or a swap of pointers, never for a sync, a rename or the making of a file. A segment that was swapped out
-belongs to the writer's thread alone.
+next one, and swaps, whether or not anything is being written. `_lock` guards the pointer to the open segment, its file
+and the debts; it is held for a write or a swap of pointers, never for a sync, a rename or the making of a file. A
+segment that was swapped out belongs to the writer's thread alone, which seals, syncs and closes it.
 
 Nothing that the proxy calls raises for trouble with the disk: the exchange gets a gap, the policy decides about the
 next ones, and what was not recorded is counted and noted as soon as there is space.
@@ -12,6 +12,7 @@ next ones, and what was not recorded is counted and noted as soon as there is sp
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 import threading
 from collections import Counter
@@ -19,11 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from app.clock import monotonic_ns
 from app.errors import JournalError, JournalUnsupportedError
-from app.exchange import FrameType, Note
+from app.journal.debts import Debts, note_skipped
 from app.journal.disk import Disk, RealDisk
 from app.journal.exchange_log import ExchangeLog, StagedFrame
 from app.journal.frame import HEADER_BYTES, NO_EXCHANGE, encode_frame
@@ -37,8 +36,11 @@ if TYPE_CHECKING:
 
 SLOW_WRITE_NS = 50_000_000
 IDLE_TICK_SECONDS = 0.2
-OWED_FRAMES = 10_000
-GAP_LOG_NS = 10_000_000_000
+LOG_PAUSE_NS = 10_000_000_000
+PAID_AT_ONCE = 100
+"""Debts paid in one go: 0.5 ms, for which the event loop may have to wait."""
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK)
 _UNSUITABLE_KINDS = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"})
 _EPHEMERAL_KINDS = frozenset({"tmpfs", "overlay", "ramfs"})
 
@@ -91,9 +93,9 @@ class JournalWriter:
         self._open: SegmentFile | None = None
         self._synced_position = 0
         self._waiting: list[tuple[int, Callable[[], None], asyncio.AbstractEventLoop]] = []
-        self._owed: list[tuple[bytes, StagedFrame]] = []
-        self._gaps: list[tuple[str, int, int]] = []
-        self._gap_logged_ns = 0
+        self._sync_due_ns = 0
+        self._debts = Debts()
+        self._logged_ns: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<JournalWriter {self.boot}-{self.slot} at {self.position}, open {self._open!r}>"
@@ -101,15 +103,21 @@ class JournalWriter:
     # Called by the proxy, on the event loop.
 
     def open(self) -> None:
-        """Starts a new chain of segments. Raises JournalError where the folder cannot be used."""
+        """Starts a new chain of segments. Raises JournalError where the folder cannot be used.
+
+        A full disk is no reason not to start: the policy decides, and a segment is made when there is room.
+        """
         self.boot = secrets.token_hex(4)
         try:
             self._disk.make_folder(self._folder)
-            self._warn_of_file_system()
+            self._check_file_system()
             remove_leftovers(self._disk, self._folder)
             self._open = self._make_segment()
         except OSError as error:
-            raise JournalUnsupportedError(f"{self._folder}: {error.strerror or error}") from error
+            if error.errno not in _NO_SPACE:
+                refusal = JournalUnsupportedError if error.errno in _UNSUPPORTED else JournalError
+                raise refusal(f"{self._folder}: {error.strerror or error}") from error
+            self._space.write_failed()
         self._space.look()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
@@ -145,17 +153,15 @@ class JournalWriter:
         """Counts an exchange that is not recorded: `off`, `journal_full` or `journal_error`."""
         number = self.next_accept_number()
         with self._lock:
-            last = self._gaps[-1] if self._gaps else None
-            if last is not None and last[0] == reason and last[2] == number - 1:
-                self._gaps[-1] = (reason, last[1], number)
-            else:
-                self._gaps.append((reason, number, number))
             if reason == "off":
                 self.off += 1
-                self._note_gaps()
-                return
-            self.dropped[reason] += 1
-        self._log_gap(reason)
+                if not self._debts and self._append(NO_EXCHANGE, [note_skipped(reason, number, number)]):
+                    return
+            else:
+                self.dropped[reason] += 1
+            self._debts.add_gap(reason, number)
+        if reason != "off":
+            self._log_loss(reason)
 
     def on_durable(self, position: int, callback: Callable[[], None]) -> None:
         """Calls back on the event loop once all up to the position is on the disk; at once but for fsync `always`."""
@@ -167,66 +173,72 @@ class JournalWriter:
                     return
         callback()
 
-    def write(self, exchange_id: bytes, staged: list[StagedFrame]) -> bool:
-        """Writes frames of one exchange in one call before it returns; False where the disk refused them.
+    def write(self, exchange_id: bytes, staged: list[StagedFrame]) -> int:
+        """Writes frames of one exchange in one call before it returns; gives how many, fewer where the disk refused.
 
         Always on the calling thread, whatever the size: a read of a socket is at most 256 KiB, which takes about
         0.1 ms, and a hop to another thread costs milliseconds at its 99th percentile.
         """
         with self._lock:
             began_ns = monotonic_ns()
-            is_written = self._append(exchange_id, staged)
+            written = self._append(exchange_id, staged)
             if monotonic_ns() - began_ns > SLOW_WRITE_NS:
                 self.slow_writes += 1
-        if not is_written:
-            self._log_gap("journal_error")
-        return is_written
+        if written < len(staged):
+            self._log_loss("journal_error")
+        return written
 
     def owe(self, exchange_id: bytes, staged: StagedFrame) -> None:
         """Remembers a frame that must be written as soon as there is space."""
         with self._lock:
-            if len(self._owed) < OWED_FRAMES:
-                self._owed.append((exchange_id, staged))
+            self._debts.add_frame(exchange_id, staged)
 
     # Under the lock.
 
-    def _append(self, exchange_id: bytes, staged: list[StagedFrame]) -> bool:
+    def _append(self, exchange_id: bytes, staged: list[StagedFrame]) -> int:
         segment = self._open
         if segment is None:
-            return False
+            return 0
         start_crc = segment.start_crc
         buffers: list[bytes] = []
         size_bytes = HEADER_BYTES * len(staged)
         for kind, at_ns, sequence, flags, payload in staged:
             buffers += (encode_frame(start_crc, kind, exchange_id, at_ns, sequence, payload, flags), payload)
             size_bytes += len(payload)
+        size_before = segment.size_bytes
         try:
             segment.append_buffers(buffers, size_bytes)
-            self.position += size_bytes
         except (OSError, JournalError):
-            self.write_errors += 1
-            self._space.is_full = True
-            self._wake.set()
-            return False
+            return self._append_failed(segment.size_bytes - size_before, staged)
+        self.position += size_bytes
         self.frames += len(staged)
         if segment.size_bytes > self._rules.segment_bytes:
             self._wake.set()
-        return True
+        return len(staged)
 
-    def _note_gaps(self) -> None:
-        while self._gaps:
-            reason, first, last = self._gaps[0]
-            payload = msgspec.msgpack.encode(Note("skipped", reason, first, last))
-            if not self._append(NO_EXCHANGE, [(FrameType.NOTE, monotonic_ns(), 0, 0, payload)]):
-                return
-            self._gaps.pop(0)
+    def _append_failed(self, kept_bytes: int, staged: list[StagedFrame]) -> int:
+        """Takes note of it; gives how many frames are in the file all the same."""
+        self.position += kept_bytes
+        written = 0
+        for frame in staged:
+            kept_bytes -= HEADER_BYTES + len(frame[4])
+            if kept_bytes < 0:
+                break
+            written += 1
+        self.frames += written
+        self.write_errors += 1
+        self._space.write_failed()
+        self._wake.set()
+        return written
 
-    def _pay_owed(self) -> None:
-        while self._owed:
-            exchange_id, staged = self._owed[0]
-            if not self._append(exchange_id, [staged]):
-                return
-            self._owed.pop(0)
+    def _pay_debts(self, most: int) -> bool:
+        """Writes some of what is owed; True where there is more that can be paid now."""
+        for _ in range(min(most, len(self._debts))):
+            exchange_id, frame = self._debts.first()
+            if not self._append(exchange_id, [frame]):
+                return False
+            self._debts.paid()
+        return len(self._debts) > 0
 
     # The writer's thread.
 
@@ -236,39 +248,65 @@ class JournalWriter:
         while not self._is_closing:
             self._wake.wait(tick_seconds)
             self._wake.clear()
-            self._tick()
-        self._tick()
-        self._end()
+            self._survive(self._tick)
+        self._survive(self._tick)
+        self._survive(self._end)
+
+    def _survive(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the root of a thread without which nothing is synced any more
+            if self._may_log("journal_thread_failed"):
+                _events.exception("journal_thread_failed", error)
 
     def _tick(self) -> None:
-        self._space.look_if_due()
-        with self._lock:
-            self._note_gaps()
-            self._pay_owed()
-        if self._open is None:
-            self._replace(None)
-        if self._rules.fsync != "off":
-            self._sync()
+        has_looked = self._space.look_if_due()
+        while self._pay_some():
+            continue
         segment = self._open
-        if segment is not None and not segment.is_empty:
-            is_old = monotonic_ns() - segment.started_ns > self._rules.segment_age_ns
-            if is_old or segment.size_bytes > self._rules.segment_bytes:
-                self._replace(segment)
+        names = self._space.names
+        if segment is not None and has_looked and names is not None and segment.name not in names:
+            _events.error("segment_vanished", segment=segment.name)
+            self._replace(segment)
+        self._sync_if_due()
+        segment = self._open
+        if segment is None or self._is_done(segment):
+            self._replace(segment)
+
+    def _pay_some(self) -> bool:
+        with self._lock:
+            return self._pay_debts(PAID_AT_ONCE)
+
+    def _is_done(self, segment: SegmentFile) -> bool:
+        if segment.is_suspect or segment.is_broken:
+            return True
+        is_old = monotonic_ns() - segment.started_ns > self._rules.segment_age_ns
+        return not segment.is_empty and (is_old or segment.size_bytes > self._rules.segment_bytes)
+
+    def _sync_if_due(self) -> None:
+        fsync = self._rules.fsync
+        now = monotonic_ns()
+        if fsync == "off" or now < self._sync_due_ns:
+            return
+        if isinstance(fsync, float | int):
+            self._sync_due_ns = now + int(fsync * 0.9e9)  # a tick that comes a little early is due, too
+        self._sync()
 
     def _sync(self) -> None:
         """Forces what was written so far to the disk and tells those who wait; never twice on a file that failed."""
         with self._lock:
             segment, position = self._open, self.position
-        if segment is None or position == self._synced_position:
-            self._release(position)
-            return
+        if segment is not None and position > self._synced_position and not segment.is_suspect:
+            self._sync_segment(segment)
+        # After a failure too: waiting longer would make nothing durable.
+        self._release(position)
+
+    def _sync_segment(self, segment: SegmentFile) -> None:
         try:
             segment.sync()
         except OSError as error:
             self.suspect_segments += 1
             _events.error("journal_sync_failed", segment=segment.name, error=str(error))
-            self._replace(segment, is_suspect=True)
-        self._release(position)
 
     def _release(self, position: int) -> None:
         with self._lock:
@@ -281,38 +319,46 @@ class JournalWriter:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(callback)
 
-    def _replace(self, old: SegmentFile | None, *, is_suspect: bool = False) -> None:
+    def _replace(self, old: SegmentFile | None) -> None:
         """Swaps in a new segment; the old one is sealed and closed. Without space for a new one the old goes on."""
         try:
             new = self._make_segment()
         except (OSError, JournalError) as error:
-            self._space.is_full = True
-            _events.error("segment_not_made", folder=str(self._folder), error=str(error))
+            self._space.write_failed()
+            if self._may_log("segment_not_made"):
+                _events.error("segment_not_made", folder=str(self._folder), error=str(error))
             return
         with self._lock:
             self._open = new
         if old is not None:
-            self._retire(old, is_suspect=is_suspect)
+            self._retire(old)
 
-    def _retire(self, segment: SegmentFile, *, is_suspect: bool = False) -> None:
+    def _retire(self, segment: SegmentFile) -> None:
         try:
             segment.seal()
-            # A file whose sync failed is not synced again: the kernel may have dropped what it could not write.
-            if self._rules.fsync != "off" and not is_suspect:
-                segment.sync()
         except (OSError, JournalError) as error:
             # A missing seal only means that the writer could not.
             _events.warning("segment_not_sealed", segment=segment.name, error=str(error))
+        # A file whose sync failed is not synced again: the kernel may have dropped what it could not write.
+        if self._rules.fsync != "off" and not segment.is_suspect:
+            self._sync_segment(segment)
         segment.close()
 
     def _make_segment(self) -> SegmentFile:
-        segment = SegmentFile(self._folder, self.boot, self.slot, self._counter, self._hostname, self._disk)
+        counter = self._counter
+        # Never twice the same, even if this one fails: readers know a segment by its name.
+        self._counter += 1
+        self._disk.make_folder(self._folder)
+        segment = SegmentFile(self._folder, self.boot, self.slot, counter, self._hostname, self._disk)
         try:
             segment.publish()
-        except OSError:
-            segment.close()
-            raise
-        self._counter += 1
+        except OSError as error:
+            if not segment.is_published:
+                segment.close()
+                raise
+            # Readers may know it, and would take this writer for dead if it let go of it: it is used.
+            self.suspect_segments += 1
+            _events.error("folder_sync_failed", segment=segment.name, error=str(error))
         return segment
 
     def _end(self) -> None:
@@ -322,18 +368,27 @@ class JournalWriter:
             self._retire(segment)
         self._release(self.position)
         self._space.drop_ballast()
+        lost = len(self._debts) + self._debts.forgotten_frames
+        if lost:
+            _events.error("journal_closed_owing", frames=lost)
 
-    def _warn_of_file_system(self) -> None:
+    def _check_file_system(self) -> None:
         kind = self._disk.kind(self._folder)
         if kind in _UNSUITABLE_KINDS:
             raise JournalUnsupportedError(f"{self._folder} is on {kind}")
         if kind in _EPHEMERAL_KINDS:
             _events.warning("journal_is_ephemeral", folder=str(self._folder), file_system=kind)
 
-    def _log_gap(self, reason: str) -> None:
-        now = monotonic_ns()
-        if now - self._gap_logged_ns > GAP_LOG_NS:
-            self._gap_logged_ns = now
+    def _log_loss(self, reason: str) -> None:
+        if self._may_log("not_recorded"):
             _events.error(
                 "not_recorded", reason=reason, exchanges=self.dropped.total(), bytes=self.dropped_bytes
             )
+
+    def _may_log(self, event: str) -> bool:
+        """At most once in ten seconds for what may happen at every write."""
+        now = monotonic_ns()
+        if now < self._logged_ns.get(event, 0):
+            return False
+        self._logged_ns[event] = now + LOG_PAUSE_NS
+        return True
