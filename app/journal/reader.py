@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 RECORDER_LOCK = "recorder.lock"
 QUARANTINE = "quarantine"
 READ_BYTES = 1 << 20
+SEARCH_BYTES = 32 << 20
+"""Bytes that a search may check in vain before it believes in short frames only: a payload may be full of magics."""
+SHORT_PAYLOAD_BYTES = 4 << 10
 _LONGEST_FRAME_BYTES = HEADER_BYTES + MAX_PAYLOAD_BYTES
 _UNTOLD = (FrameType.HEADER, FrameType.SEAL)
 
@@ -111,6 +114,7 @@ class SegmentReader:
         self._fd: int | None = self._disk.open(directory.path / name)
         self._is_final = False
         self._doubted_offset = -1
+        self._vain_bytes = 0
         self.sealed = False
         """The SEAL frame was read: nothing comes behind it."""
         self.damaged_bytes = 0
@@ -172,7 +176,7 @@ class SegmentReader:
         position = 0
         while position < len(data) and not self.sealed:
             try:
-                frame = decode_frame(data, position, self._start_crc, self.offset)
+                frame = self._decode(data, position)
             except FrameError:
                 frame = None
                 is_damaged = True
@@ -197,6 +201,21 @@ class SegmentReader:
         if self.sealed:
             self.damaged_bytes += max(0, self._disk.size(self._open_fd()) - self.offset)
         return frames
+
+    def _decode(self, data: bytes, position: int) -> Frame | None:
+        """As decode_frame, but a search for the next frame costs time in proportion to what is searched."""
+        length = int.from_bytes(data[position + 8 : position + 12], "little")
+        if self._vain_bytes > SEARCH_BYTES and length > SHORT_PAYLOAD_BYTES:
+            raise FrameError("searched enough for a long frame")
+        try:
+            frame = decode_frame(data, position, self._start_crc, self.offset)
+        except FrameError:
+            if length <= MAX_PAYLOAD_BYTES:
+                self._vain_bytes += length
+            raise
+        if frame is not None:
+            self._vain_bytes = 0
+        return frame
 
     def _is_doubted(self, offset: int) -> bool:
         """True the first time: a writer that cuts back a short write may change what was just read. Read it again."""
@@ -235,7 +254,7 @@ class SegmentReader:
 
     def _begins_frame(self, data: bytes, position: int) -> bool:
         try:
-            return decode_frame(data, position, self._start_crc) is not None
+            return self._decode(data, position) is not None
         except FrameError:
             return False
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NEW_SUFFIX = ".new"
 MAX_BUFFERS = 1000
 """Buffers in one writev; IOV_MAX is 1024 on Linux and macOS."""
-_NAME = re.compile(r"s-([0-9a-f]{8})-(\d{1,5})-(\d{20})\.seg")
+_NAME = re.compile(r"s-([0-9a-f]{8})-(0|[1-9][0-9]{0,4})-([0-9]{20})\.seg")
 
 
 @dataclass(frozen=True, slots=True, order=True)

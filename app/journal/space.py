@@ -84,7 +84,7 @@ class Space:
         needs_ballast = self._wants_ballast and not self._has_ballast
         needed_free = self._min_free_bytes + (BALLAST_BYTES if was_full and needs_ballast else 0)
         is_full = self.used_bytes >= limit or free < needed_free
-        if is_full or (has_failed and self._has_ballast):
+        if is_full or has_failed:
             self.drop_ballast()
             is_full = True
         elif needs_ballast and not self._make_ballast():

@@ -132,7 +132,7 @@ class JournalWriter:
 
     def admits(self) -> bool:
         """False while the disk is full, by the settings or really."""
-        return not self._space.is_full
+        return not self._space.is_full and self._open is not None
 
     @property
     def size_bytes(self) -> int:

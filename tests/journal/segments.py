@@ -23,7 +23,7 @@ Told = tuple[int, bytes, int, bytes]
 
 def exchange_id(number: int) -> bytes:
     """The id of the n-th exchange of a test."""
-    return number.to_bytes(16)
+    return (0x0190_0000_0000_7000_8000_0000_0000_0000 + number).to_bytes(16)
 
 
 def frame_bytes(frame: Told, salt: bytes = SALT, flags: int = 0) -> bytes:

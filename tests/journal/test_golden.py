@@ -22,7 +22,7 @@ from tests.journal.segments import (
 )
 
 GOLDEN = Path(__file__).parent / "golden" / "version-1.seg"
-CALL = exchange_id(0x0190_0000_0000_7000_8000_0000_0000_0001)
+CALL = exchange_id(1)
 BEGIN = Begin(
     3,
     "0a1b2c3d",
