@@ -44,10 +44,12 @@ async def _record(settings: Settings, url: str, drain_seconds: float) -> None:
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    admin = settings.database_url_admin
     options = RecorderOptions(
         journal_dir=settings.journal_dir,
         database_url=url,
         hostname=socket.gethostname(),
+        admin_url=admin.get_secret_value() if admin else None,
         journal_max_bytes=settings.journal_max_bytes,
         horizon=Horizon(settings.keep_content_days, settings.keep_metadata_days),
         drain_seconds=drain_seconds,

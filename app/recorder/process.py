@@ -11,6 +11,7 @@ from app.recorder.assemble import Assembler
 from app.recorder.carry import Carrier
 from app.recorder.delivery import Delivery
 from app.recorder.files import JournalFiles
+from app.recorder.housekeeping import keep_horizon
 from app.recorder.loop import Recorder
 from app.recorder.quarantine import QuarantineFolder
 from app.recorder.status import RecorderStatus
@@ -31,6 +32,8 @@ class RecorderOptions:
     journal_dir: Path
     database_url: str
     hostname: str
+    admin_url: str | None = None
+    """Of a role that may drop tables, for retention; None where `database_url` may."""
     journal_max_bytes: int = 10 << 30
     horizon: Horizon = field(default_factory=Horizon)
     drain_seconds: float = 30.0
@@ -55,6 +58,7 @@ async def run_recorder(
     recorder = make_recorder(options, files, store, status)
     task = spawn(recorder.run(stop), name="recorder")
     stopped = spawn(stop.wait(), name="recorder_stop")
+    keeper = spawn(keep_horizon(options.admin_url or options.database_url, options.horizon), name="retention")
     _events.info("recorder_started", recorder=str(recorder_id))
     try:
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -64,9 +68,9 @@ async def run_recorder(
         else:
             task.result()
     finally:
-        for each in (task, stopped):
+        for each in (task, stopped, keeper):
             each.cancel()
-        await asyncio.gather(task, stopped, return_exceptions=True)
+        await asyncio.gather(task, stopped, keeper, return_exceptions=True)
         await pool.close()
         directory.unlock_recorder()
     _events.info("recorder_stopped", rows=status.rows)

@@ -1,0 +1,42 @@
+"""What the recorder does for the store now and then: it drops what is older than the settings keep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from app.clock import utc_now
+from app.errors import StoreError
+from app.store.partitions import Partitions
+from app.store.pool import Pool
+from app.store.retention import Horizon, Retention
+from app.telemetry.logs import event_logger
+
+PERIOD_SECONDS = 3600.0
+RETRY_SECONDS = 60.0
+
+_events = event_logger("recorder")
+
+
+async def keep_horizon(
+    url: str, horizon: Horizon, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Drops partitions past the horizon at once and then every hour, for as long as it is let; never raises for the
+    store: what could not be dropped (somebody reads it, the database is away) is tried again a minute later."""
+    if horizon == Horizon():
+        return
+    pool = Pool(url, size=1, application="verbatim retention")
+    retention = Retention(Partitions(pool), horizon)
+    try:
+        while True:
+            try:
+                gone = await retention.run(utc_now())
+            except StoreError as error:
+                _events.warning("retention_waits", error=str(error))
+                await pause(RETRY_SECONDS)
+                continue
+            if gone:
+                _events.info("retention_dropped", partitions=len(gone), names=",".join(gone))
+            await pause(PERIOD_SECONDS)
+    finally:
+        await pool.close()
