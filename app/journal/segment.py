@@ -57,6 +57,8 @@ class SegmentFile:
         """It has its name: readers may know it."""
         self.is_suspect = False
         """A sync failed: what was written may not be on the disk, and is not synced again."""
+        self.has_failed = False
+        """A write failed, perhaps for this file alone: a limit on its size, a bad block."""
         self.is_broken = False
         """It ends in a torn frame that could not be cut off: nothing more may be appended."""
         self._fd: int | None = self._disk.create(folder / (self.name + NEW_SUFFIX))
@@ -141,6 +143,7 @@ class SegmentFile:
 
         Frames that are whole stay: a reader may have taken them, and what comes next must not stand in their place.
         """
+        self.has_failed = True
         for header, payload in zip(buffers[::2], buffers[1::2], strict=True):
             frame_bytes = len(header) + len(payload)
             if written < frame_bytes:

@@ -278,7 +278,7 @@ class JournalWriter:
             return self._pay_debts(PAID_AT_ONCE)
 
     def _is_done(self, segment: SegmentFile) -> bool:
-        if segment.is_suspect or segment.is_broken:
+        if segment.is_suspect or segment.is_broken or (segment.has_failed and not segment.is_empty):
             return True
         is_old = monotonic_ns() - segment.started_ns > self._rules.segment_age_ns
         return not segment.is_empty and (is_old or segment.size_bytes > self._rules.segment_bytes)
