@@ -12,7 +12,9 @@ Files, below DATA_DIR/journal (mode 0700; files 0600)
                                     (slot 32767: what a recorder carried; boot is then the recorder's own)
     recorder.lock                   held by the one recorder
     recorder.id                     its UUID, the same after a restart
-    quarantine/                     exchanges that PostgreSQL will not take, in the same format
+    quarantine/                     exchanges that PostgreSQL will not take, in the same format, and files that are no
+                                    readable segments (damaged header, unknown format version)
+    ballast                         16 MiB of zeros, given up on a full disk so that ends and notes still fit
 
     The writer of a segment holds its flock for life, so a segment whose lock can be taken is an orphan: the kernel
     frees locks at kill -9, and a stopped worker still holds its own. Segments are only appended to and, when all
@@ -39,11 +41,18 @@ Frame, little endian
 
 Reading
     At each place: magic, sane length, whole payload, right CRC; else the reader goes to the next magic and counts the
-    bytes between as damaged. An incomplete frame at the end of a live segment means "not yet"; at the end of a sealed
-    or orphaned one it is a torn tail, counted and ignored. Nothing is repaired in place.
+    bytes between as damaged, as it does with what stands behind a SEAL. An incomplete frame at the end of a live
+    segment means "not yet"; at the end of a sealed or orphaned one it is a torn tail, counted and ignored. In a live
+    segment a frame is read twice before it is called damaged: its writer may just have cut back a short write. Frames
+    of unknown types are passed over. Nothing is repaired in place.
 
 Writing
-    A short write or an error is cut back to the last whole frame, then the policy for a full disk decides.
-    A segment is sealed at 64 MiB or, when not empty, at 5 s of age. The next one is made ahead by a thread.
-    After a failed fsync the segment is sealed as suspect and a new one is opened; nothing is written again.
+    A short write or an error is cut back to the last whole frame, which stays, since a reader may have taken it. Then
+    chunks are dropped (`gap`), and beginnings, ends and notes are tried once more and else owed: a thread writes them,
+    in order, as soon as there is room. A write that failed ends admission until a later look at the disk finds room.
+    A segment is sealed at 64 MiB, at 5 s of age when not empty, and after a write to it failed. A thread makes the next
+    one first, whether or not anything is written meanwhile, and then lets go of the last.
+    After a failed fsync the segment is sealed as suspect (the SEAL's payload says so), never synced again, and a new
+    one is opened; nothing is written again.
+    Whatever is not recorded takes an accept number and is told by a NOTE: reason, first and last number.
 """

@@ -133,6 +133,38 @@ def test_a_chunk_that_was_refused_leaves_a_gap_and_no_later_chunk_is_tried(folde
     assert [each.sequence for each in frames] == [0, 3]
 
 
+def test_an_end_waits_for_a_beginning_that_is_owed_though_it_could_be_written(folder: Path) -> None:
+    may_look = threading.Event()
+    may_look.set()
+
+    class Held(FaultyDisk):
+        def sizes(self, path: Path) -> dict[str, int]:
+            may_look.wait()
+            return super().sizes(path)
+
+    disk = Held(Fault.NO_SPACE, only=frozenset({"append"}))
+    with opened(folder, disk) as writer:
+        may_look.clear()
+        log = writer.exchange(exchange_id(1))
+        log.stage(FrameType.BEGIN, b"begin")
+        disk.fails_at = range(len(disk.calls), len(disk.calls) + 2)
+        assert not log.flush()
+        writer._space.is_full = False
+        log.stage(FrameType.END, b"end")
+        assert not log.flush()
+        assert put(writer, exchange_id(2), b"x" * 300)
+        assert {each.exchange_id for each in read_all(folder)} == {exchange_id(2)}
+        may_look.set()
+    assert payloads_of(read_all(folder), exchange_id(1)) == [(1, b"begin"), (5, b"end")]
+
+
+def test_what_is_owed_when_the_journal_is_closed_is_still_written(folder: Path) -> None:
+    disk = FaultyDisk(Fault.NO_SPACE, range(1, 3), frozenset({"append"}))
+    with opened(folder, disk, rules=replace(RULES, fsync=30.0)) as writer:
+        assert not put(writer, exchange_id(1), b"x")
+    assert payloads_of(read_all(folder), exchange_id(1)) == [(1, b"begin"), (5, b"end")]
+
+
 def test_every_exchange_over_a_full_disk_is_recorded_or_in_a_note(folder: Path) -> None:
     disk = SmallDisk(folder, 20_000)
     recorded = []

@@ -22,8 +22,9 @@ from tests.journal.segments import exchange_id
 
 def main(folder: Path, seconds: float, limit_bytes: int) -> None:
     """Writes until the time is over."""
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit_bytes:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, unlimited[1]))
     rules = JournalRules(fsync=0.02, min_free_bytes=0, max_bytes=1 << 27, segment_bytes=20_000)
     writer = JournalWriter(folder, 0, "host", rules)
     writer.open()
@@ -43,6 +44,7 @@ def main(folder: Path, seconds: float, limit_bytes: int) -> None:
                 tell("refused")
                 time.sleep(0.01)
     writer.close()
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)  # for what measures coverage
     tell(f"ended {writer.dropped_bytes}")
 
 
