@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import secrets
 from collections.abc import Sequence
@@ -118,7 +119,8 @@ class SegmentFile:
             else:
                 written = self._append_parts(self._fd, buffers)
             if written != size_bytes:
-                raise OSError(f"{written} of {size_bytes} bytes were written")
+                # Of a file only a lack of room is written in part: the disk's, a quota's or a limit's.
+                raise OSError(errno.ENOSPC, f"{written} of {size_bytes} bytes were written")
         except OSError:
             self._cut_back(self._fd, buffers, written)
             raise
