@@ -75,6 +75,11 @@ class Serve:
         return self.process.wait(45)
 
 
+def is_removed(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
 @pytest.fixture
 def serve():
     # Not pytest's own folder, which is closed to others: as root the cluster would go elsewhere, and stay there.
@@ -90,7 +95,7 @@ def serve():
     for each in made:
         finish(each.process)
     # A database that stops on its own still takes its files away.
-    eventually(lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists(), "an empty folder")
+    eventually(lambda: is_removed(folder), "the end of all files")
 
 
 def test_serve_starts_from_nothing_records_stops_cleanly_and_starts_again(serve):
