@@ -268,7 +268,9 @@ def test_little_free_space_ends_admission_before_the_disk_is_full(folder: Path) 
 
 
 @pytest.mark.parametrize("room_bytes", [0, 1, 100])
-def test_a_start_on_a_full_disk_succeeds_and_records_once_there_is_room(folder: Path, room_bytes: int) -> None:
+def test_a_start_on_a_full_disk_succeeds_and_records_once_there_is_room(
+    folder: Path, room_bytes: int
+) -> None:
     disk = SmallDisk(folder, room_bytes)
     with opened(folder, disk) as writer:
         assert not writer.admits()
