@@ -45,6 +45,8 @@ Reading
     segment means "not yet"; at the end of a sealed or orphaned one it is a torn tail, counted and ignored. In a live
     segment a frame is read twice before it is called damaged: its writer may just have cut back a short write. Frames
     of unknown types are passed over. Nothing is repaired in place.
+    A damaged frame's payload may be full of magics, put there on purpose. After 32 MiB of CRCs in vain a search
+    believes in payloads of at most 4 KiB only, until it has found a frame: each byte costs a bounded time.
 
 Writing
     A short write or an error is cut back to the last whole frame, which stays, since a reader may have taken it. Then

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import JournalError
 from app.journal.reader import JournalDirectory, SegmentReader
 from tests.journal.segments import exchange_id, read_file
 from tests.journal.writers import RULES, opened, put, until
@@ -161,3 +162,27 @@ def test_segments_can_be_unlinked_while_a_child_was_started_by_the_writer(folder
             directory = JournalDirectory(folder)
             assert all(map(directory.is_orphan, directory.segments()))
             child.kill()
+
+
+def test_a_killed_recorder_makes_place_for_the_next_one_at_once_and_a_stopped_one_does_not(
+    folder: Path,
+) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from app.journal.reader import JournalDirectory;"
+        "JournalDirectory(Path(sys.argv[1])).lock_recorder(); print(flush=True); time.sleep(60)"
+    )
+    directory = JournalDirectory(folder)
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], cwd=REPOSITORY, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGSTOP)
+            os.waitpid(process.pid, os.WUNTRACED)
+            with pytest.raises(JournalError, match="another recorder"):
+                directory.lock_recorder()
+        finally:
+            process.kill()
+    directory.lock_recorder()
+    directory.unlock_recorder()
