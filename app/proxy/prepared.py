@@ -111,7 +111,8 @@ class RememberedHeads:
         """The prepared request, the digits of its length and its body, where data is one whole known request."""
         self.unknown = b""
         end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD_BYTES)
-        if end < 0:
+        # Parsers skip empty lines before a request, so what ends here may be no head yet.
+        if end < 0 or data[0] in b"\r\n":
             return None
         digits = b""
         raw = data[:end]
@@ -128,6 +129,9 @@ class RememberedHeads:
         prepared = self._known.get(raw)
         if prepared is None:
             self.unknown = raw
+            return None
+        # A Content-Length written in another way is part of raw, and says nothing here of where the body ends.
+        if (prepared.head.length_bytes is not None) != bool(digits):
             return None
         if end + 4 + int(digits or b"0") != len(data):
             return None
