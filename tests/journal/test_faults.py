@@ -314,6 +314,50 @@ def test_a_sync_that_failed_is_never_tried_again_on_the_same_segment(folder: Pat
     assert payloads_of(read_all(folder), exchange_id(2)) == WHOLE
 
 
+def test_a_suspect_segment_that_cannot_be_replaced_goes_on_without_being_synced(folder: Path) -> None:
+    creates = FaultyDisk(Fault.NO_SPACE, range(1, 6), frozenset({"create"}))
+    synced: list[int] = []
+
+    class Failing(RealDisk):
+        def create(self, path: Path) -> int:
+            return creates.create(path)
+
+        def sync(self, fd: int) -> None:
+            synced.append(fd)
+            if len(synced) == 2:
+                raise OSError(5, "Input/output error")
+            super().sync(fd)
+
+    with opened(folder, Failing(), rules=replace(RULES, fsync=0.01)) as writer:
+        number = 0
+        while creates.failed < 5:
+            writer._space.is_full = False
+            put(writer, exchange_id(number), b"x")
+            number += 1
+            threading.Event().wait(0.005)
+        assert synced == synced[:1] * 2
+
+
+def test_every_segment_is_synced_whole_before_it_is_let_go_of(folder: Path) -> None:
+    synced: dict[int, int] = {}
+    let_go: list[bool] = []
+
+    class Watching(RealDisk):
+        def sync(self, fd: int) -> None:
+            synced[fd] = self.size(fd)
+            super().sync(fd)
+
+        def close(self, fd: int) -> None:
+            if fd in synced:
+                let_go.append(synced.pop(fd) == self.size(fd))
+            super().close(fd)
+
+    with opened(folder, Watching(), rules=replace(RULES, segment_age_ns=1)) as writer:
+        while len(let_go) < 5:
+            put(writer, exchange_id(1), b"x")
+    assert all(let_go)
+
+
 async def test_with_always_a_sync_that_fails_still_lets_the_answer_go(folder: Path) -> None:
     disk = FaultyDisk(Fault.IO_ERROR, range(1, 3), frozenset({"sync"}))
     with opened(folder, disk, rules=replace(RULES, fsync="always")) as writer:
