@@ -72,6 +72,7 @@ def check(folder: Path, acknowledged: list[int], *, may_be_torn: bool) -> None:
         assert payloads_of(frames, exchange_id(number)) == WHOLE
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("fault", list(Fault))
 def test_whichever_call_fails_what_was_acknowledged_is_there_and_nothing_is_damaged(
     tmp_path: Path, fault: Fault
