@@ -83,7 +83,7 @@ class WorkerServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         deadline_ns = monotonic_ns() + int(self._drain_seconds * 1e9)
-        while self.server_state.connections and monotonic_ns() < deadline_ns and not self.force_exit:
+        while self._is_busy() and monotonic_ns() < deadline_ns and not self.force_exit:
             await asyncio.sleep(0.05)
             self._check_connections(monotonic_ns())
         cut = len(self._context.flows)
@@ -97,6 +97,10 @@ class WorkerServer(uvicorn.Server):
         while self.server_state.connections and monotonic_ns() < deadline_ns:
             await asyncio.sleep(0.01)
         _log.info("drained", cut_exchanges=cut)
+
+    def _is_busy(self) -> bool:
+        """Exchanges whose client has left but that are read to their end have no connection."""
+        return bool(self.server_state.connections or self._context.flows)
 
 
 def server_config(context: ProxyContext, application: ASGIApp, rules: ServerRules) -> uvicorn.Config:

@@ -314,6 +314,32 @@ async def test_the_drain_lets_a_stream_end_and_cuts_what_takes_too_long(tmp_path
             writer.close()
 
 
+async def test_the_drain_waits_for_answers_that_are_read_for_the_record(tmp_path):
+    may_end = asyncio.Event()
+
+    async def script(connection):
+        await connection.read_request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        await may_end.wait()
+        await connection.send(b"}")
+        await connection.read_to_end()
+
+    async with (
+        ScriptedUpstream(script) as upstream,
+        running_proxy(tmp_path, upstream.address(), drain_on_abort=True) as proxy,
+    ):
+        reader, writer = await proxy.connect()
+        writer.write(GET)
+        await reader.readuntil(b"{")
+        writer.transport.abort()
+        await asyncio.sleep(0.1)
+        proxy.server.begin_drain()
+        await asyncio.sleep(0.4)
+        may_end.set()
+        [recorded] = await proxy.ended()
+        assert (recorded.outcome, recorded.response) == ("client_left", b"{}")
+
+
 async def test_a_client_that_leaves_while_its_upload_is_held_back_is_noticed(tmp_path):
     async def script(connection):
         await connection.read_head()
