@@ -9,7 +9,6 @@ metrics) go to the FastAPI application as uvicorn would hand them over.
 from __future__ import annotations
 
 import asyncio
-import select
 from collections import deque
 from typing import Any, ClassVar, cast
 
@@ -22,9 +21,11 @@ from app.clock import monotonic_ns
 from app.proxy.answers import error_answer
 from app.proxy.context import ProxyContext
 from app.proxy.flow import ExchangeFlow
+from app.proxy.hangup import has_hung_up
 from app.proxy.headers import MAX_FIELDS, MAX_HEAD_BYTES, Refusal, RequestHead
 from app.proxy.plain import start_asgi_cycle
 from app.proxy.prepared import PreparedRequest
+from app.proxy.turn import Turn
 from app.proxy.upstream import Headers
 from app.proxy.wire import head_bytes
 from app.proxy.wire_client import WireClient
@@ -36,27 +37,12 @@ _WRITE_HIGH_WATER_BYTES = 64 << 10
 _LINGER_BYTES = 1 << 20
 _LINGER_SECONDS = 2.0
 _BY_UPLOAD, _BY_PIPELINE = 1, 2
-_HANGUP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 _MALFORMED = Refusal(400, "malformed_request", "the request is not valid HTTP/1.1")
 _HEAD_TOO_LARGE = Refusal(
-    431, "head_too_large", f"the request head is larger than {MAX_HEAD_BYTES >> 10} KiB"
+    431, "head_too_large", f"the request head, or its trailer, is larger than {MAX_HEAD_BYTES >> 10} KiB"
 )
 _HEAD_TOO_SLOW = Refusal(408, "head_timeout", "the request head took too long")
 _BODY_TOO_SLOW = Refusal(408, "body_timeout", "the request body stopped coming")
-
-
-class _Turn:
-    """One request of this connection: the first in line runs, the others wait (pipelining)."""
-
-    __slots__ = ("body", "flow", "head", "is_complete", "is_started", "trailers")
-
-    def __init__(self, head: RequestHead) -> None:
-        self.head = head
-        self.flow: ExchangeFlow | None = None
-        self.is_started = False
-        self.is_complete = False
-        self.body: list[bytes] = []
-        self.trailers: Headers = []
 
 
 class ExchangeProtocol(HttpToolsProtocol):
@@ -74,7 +60,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         # uvicorn's parser takes data after a message that closes the connection; ours does not.
         self.parser = httptools.HttpRequestParser(self)
-        self._turns: deque[_Turn] = deque()
+        self._turns: deque[Turn] = deque()
         self._target = b""
         self._fields: Headers = []
         self._trailers: Headers = []
@@ -83,7 +69,11 @@ class ExchangeProtocol(HttpToolsProtocol):
         """The parser stands between two messages."""
         self._unknown_head = b""
         """The raw head that comes next, if it may be remembered."""
-        self._head_bytes = 0
+        self._read_bytes = self._quiet_bytes = 0
+        """Of this read; and since the last byte of a body, in whole reads."""
+        self._unsent_bytes = -1
+        self._is_deaf = False
+        """What comes is no request any more, and goes nowhere."""
         self._closes = False
         self._pauses = 0
         self._linger_bytes = -1
@@ -111,14 +101,17 @@ class ExchangeProtocol(HttpToolsProtocol):
         if self._linger_bytes >= 0:
             self._linger(len(data))
             return
+        if self._is_deaf:
+            return
         if not self._is_in_head:
             self._since_ns = monotonic_ns()
-        if self._is_between and not self._turns:
+        if self._is_between and not self._turns and not self.flow.write_paused:
             known = self.context.heads.find(data)
             if known is not None:
                 self._start_known(*known)
                 return
             self._unknown_head = self.context.heads.unknown
+        self._read_bytes = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -131,16 +124,15 @@ class ExchangeProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._break_off(_MALFORMED)
             return
-        if self._is_in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._break_off(_HEAD_TOO_LARGE)
-                return
+        self._quiet_bytes += len(data)
+        if self._quiet_bytes > MAX_HEAD_BYTES:
+            self._break_off(_HEAD_TOO_LARGE)
+            return
         self._flush_flow()
 
     def _start_known(self, prepared: PreparedRequest, length_digits: bytes, body: bytes) -> None:
         """One whole request whose head was parsed before, byte for byte."""
-        turn = _Turn(prepared.head)
+        turn = Turn(prepared.head)
         turn.is_started = turn.is_complete = True
         self._turns.append(turn)
         flow = turn.flow = ExchangeFlow(
@@ -158,7 +150,7 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def _break_off(self, refusal: Refusal) -> None:
         """What comes is no request any more: answered where no answer is under way, then the connection ends."""
-        self._closes = True
+        self._closes = self._is_deaf = True
         self._is_in_head = False
         turn = self._turns[-1] if self._turns else None
         if turn is None:
@@ -182,7 +174,6 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._trailers = []
         self._is_in_head = True
         self._is_between = False
-        self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -194,18 +185,22 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
+        if self._linger_bytes >= 0 or self.transport.is_closing():
+            # The request before it, in the same read, ended the connection.
+            return
         parser = self.parser
         head = RequestHead(
             parser.get_method(), self._target, parser.get_http_version().encode(), self._fields
         )
-        self._turns.append(_Turn(head))
-        if len(self._turns) == 1:
+        self._turns.append(Turn(head))
+        if len(self._turns) == 1 and not self.flow.write_paused:
             self._start(self._turns[0])
         else:
             self._pause(_BY_PIPELINE)
         self._unknown_head = b""
 
     def on_body(self, body: bytes) -> None:
+        self._quiet_bytes = -self._read_bytes
         turn = self._turns[-1] if self._turns else None
         if turn is None or turn.is_complete:
             return
@@ -216,6 +211,7 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._is_between = True
+        self._quiet_bytes = -self._read_bytes
         turn = self._turns[-1] if self._turns else None
         if turn is None or turn.is_complete:
             return
@@ -226,7 +222,7 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     # Turns.
 
-    def _start(self, turn: _Turn) -> None:
+    def _start(self, turn: Turn) -> None:
         turn.is_started = True
         head = turn.head
         upstream = self.context.rules.upstream_of(head.target) if head.target[:1] == b"/" else None
@@ -279,13 +275,17 @@ class ExchangeProtocol(HttpToolsProtocol):
             return
         self._is_advancing = True
         try:
-            while self._turns and not self._turns[0].is_started and not self.transport.is_closing():
+            while self._turns and not self._turns[0].is_started and self._may_start():
                 self._start(self._turns[0])
                 self._flush_flow()
         finally:
             self._is_advancing = False
-        if len(self._turns) <= 1:
+        if not self._turns or (len(self._turns) == 1 and self._turns[0].is_started):
             self._resume(_BY_PIPELINE)
+
+    def _may_start(self) -> bool:
+        """False while the client leaves earlier answers unread: they would gather here."""
+        return not self.transport.is_closing() and not self.flow.write_paused
 
     # Back-pressure, both ways.
 
@@ -322,6 +322,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self._turns and (flow := self._turns[0].flow) is not None:
             flow.client_resumed()
+        self._advance()
 
     # Ends, deadlines, drain.
 
@@ -348,24 +349,30 @@ class ExchangeProtocol(HttpToolsProtocol):
         if self._linger_bytes > _LINGER_BYTES:
             self.transport.abort()
 
-    @property
-    def will_close(self) -> bool:
-        """No request after the running one will be answered on this connection."""
-        return self._closes or self.context.is_draining or not self._turns or not self._turns[0].is_complete
+    def settle_close(self) -> bool:
+        """True where no request after the running one will be answered here; once told, it stays so."""
+        if self.context.is_draining or not self._turns or not self._turns[0].is_complete:
+            self._closes = True
+        return self._closes
 
     def check(self, now_ns: int) -> None:
         """Called about once a second: ends what waited too long, and sees a client that left while it was not read."""
-        if self.transport.is_closing():
-            return
         waited_seconds = (now_ns - self._since_ns) / 1e9
-        if self._linger_bytes >= 0:
-            if waited_seconds > _LINGER_SECONDS:
-                self.transport.abort()
+        if self._linger_bytes >= 0 or self.transport.is_closing():
+            self._check_end(now_ns, waited_seconds)
         elif self._pauses:
-            if self._has_hung_up():
+            if has_hung_up(self.transport):
                 self.transport.abort()
         else:
             self._check_deadlines(waited_seconds)
+
+    def _check_end(self, now_ns: int, waited_seconds: float) -> None:
+        """The last bytes have as long as the client goes on reading them."""
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes, self._since_ns = unsent_bytes, now_ns
+        elif waited_seconds > (self.context.rules.body_idle_seconds if unsent_bytes else _LINGER_SECONDS):
+            self.transport.abort()
 
     def _check_deadlines(self, waited_seconds: float) -> None:
         rules = self.context.rules
@@ -373,15 +380,10 @@ class ExchangeProtocol(HttpToolsProtocol):
             if waited_seconds > rules.head_seconds:
                 self._break_off(_HEAD_TOO_SLOW)
         elif not self._turns:
-            if waited_seconds > rules.keepalive_seconds:
+            if waited_seconds > rules.keepalive_seconds or self.context.is_draining:
                 self.transport.close()
         elif not self._turns[-1].is_complete and waited_seconds > rules.body_idle_seconds:
             self._break_off(_BODY_TOO_SLOW)
-
-    def _has_hung_up(self) -> bool:
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), _HANGUP)
-        return bool(poll.poll(0))
 
     def shutdown(self) -> None:
         """The drain begins: idle connections close now, the others after the answer under way."""

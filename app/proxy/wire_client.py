@@ -20,9 +20,8 @@ class Connection(Protocol):
 
     transport: asyncio.Transport
 
-    @property
-    def will_close(self) -> bool:
-        """No request after the running one will be answered on this connection."""
+    def settle_close(self) -> bool:
+        """True where no request after the running one will be answered here; once told, it stays so."""
 
     def on_answered(self, *, is_broken: bool) -> None:
         """The answer was handed to the transport, whole or broken."""
@@ -68,7 +67,7 @@ class WireClient:
         self._is_chunked = not has_length and self._request.version == b"1.1"
         self._ends_with_close = not has_length and not self._is_chunked
         lines = [b"transfer-encoding: chunked"] if self._is_chunked else []
-        if self._connection.will_close:
+        if self._connection.settle_close():
             lines.append(b"connection: close")
         self._out.append(head_bytes(head.status, head.reason, head.headers, *lines))
 

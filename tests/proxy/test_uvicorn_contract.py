@@ -8,6 +8,7 @@ import inspect
 import httptools
 import uvicorn
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server, ServerState
 
@@ -74,6 +75,10 @@ async def test_the_protocol_has_the_attributes_that_we_read():
     assert missing == []
     assert hasattr(protocol, "_start_asgi_task")
     assert {"connections", "tasks", "total_requests", "default_headers"} <= set(vars(protocol.server_state))
+
+
+def test_flow_control_tells_whether_writing_is_paused():
+    assert FlowControl(asyncio.Transport()).write_paused is False
 
 
 def test_what_we_override_is_there_to_be_overridden():
