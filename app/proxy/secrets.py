@@ -143,7 +143,8 @@ class Redactor:
             # A field without a name is a value; it stays only where it is a known word.
             return field if not field or field in KEPT_QUERY else self.replaced(field)
         plain = unquote_to_bytes(name)
-        if plain in KEPT_QUERY or plain.startswith((b"metadata[", b"include[")):
+        is_listed = plain in KEPT_QUERY or plain.startswith((b"metadata[", b"include["))
+        if is_listed and b";" not in value:
             return field
         return name + equals + self.replaced(value)
 

@@ -1,6 +1,7 @@
 """The fast shell against clients that mean harm: nothing slips through, nothing grows, nothing stays."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
@@ -39,7 +40,7 @@ async def test_answers_that_a_client_does_not_read_hold_its_next_requests_back(t
         running_proxy(tmp_path, upstream.address()) as proxy,
     ):
         reader, writer = await proxy.connect()
-        writer.transport.pause_reading()
+        cast(asyncio.Transport, writer.transport).pause_reading()
         writer.write(GET * 200)
         seen = -1
         while seen != len(upstream.requests) or not seen:
@@ -47,7 +48,7 @@ async def test_answers_that_a_client_does_not_read_hold_its_next_requests_back(t
             await asyncio.sleep(0.3)
         [connection] = proxy.server.server_state.connections
         assert connection.transport.get_write_buffer_size() < 1 << 20
-        writer.transport.resume_reading()
+        cast(asyncio.Transport, writer.transport).resume_reading()
         size = 0
         while size < 200 * 200_000:
             size += len(await reader.read(1 << 20))
@@ -120,7 +121,7 @@ async def test_a_client_that_never_reads_the_last_bytes_is_cut_off(tmp_path):
         running_proxy(tmp_path, upstream.address(), keepalive_seconds=0.5, body_idle_seconds=0.5) as proxy,
     ):
         _reader, writer = await proxy.connect()
-        writer.transport.pause_reading()
+        cast(asyncio.Transport, writer.transport).pause_reading()
         async with asyncio.timeout(20):
             while not proxy.server.server_state.connections:
                 await asyncio.sleep(0.01)

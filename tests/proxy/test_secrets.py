@@ -57,6 +57,10 @@ def test_a_plain_target_is_kept_as_it_came():
     assert REDACTOR.target(target, KEY) == target
 
 
+def test_a_field_behind_a_semicolon_is_not_kept_for_the_name_before_it():
+    assert b"plain-secret" not in REDACTOR.target(b"/v1/x?limit=1;api_key=plain-secret", None)
+
+
 def test_a_nameless_query_field_is_not_kept():
     assert KEY not in REDACTOR.target(b"/v1/x?" + KEY, None)
 
