@@ -13,6 +13,7 @@ from app.journal.disk import RealDisk
 from app.journal.frame import HEADER_BYTES, MAX_PAYLOAD_BYTES
 from app.journal.reader import JournalDirectory, SegmentReader
 from app.journal.segment import NEW_SUFFIX, SegmentFile
+from tests.fakes.disk import FaultyDisk
 from tests.journal.segments import (
     HEADER,
     NAME,
@@ -235,3 +236,25 @@ def test_types_that_only_the_reader_needs_are_not_told(folder: Path) -> None:
     reading = read_bytes(folder, segment_bytes([FRAMES[0]]))
     assert reading is not None
     assert {each.kind for each in reading.places} == {FrameType.BEGIN}
+
+
+def test_what_is_unlinked_or_set_aside_is_so_after_a_power_loss_too(folder: Path) -> None:
+    (folder / NAME).write_bytes(b"no segment")
+    disk = FaultyDisk()
+    directory = JournalDirectory(folder, disk)
+    directory.unlink([])
+    assert disk.calls == []
+    directory.set_aside(NAME)
+    # Both folders: that of the new entry, and that of the old one.
+    assert disk.calls[-3:] == ["rename", "sync_folder", "sync_folder"]
+    directory.unlink([NAME, NAME])
+    assert disk.calls[-3:] == ["unlink", "unlink", "sync_folder"]
+
+
+def test_a_file_that_is_no_segment_is_not_left_open(folder: Path) -> None:
+    (folder / NAME).write_bytes(b"no segment")
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(FrameError) as caught:
+        SegmentReader(JournalDirectory(folder), NAME)
+    assert "has no header" in str(caught.value) or "no magic" in str(caught.value)
+    assert len(os.listdir("/dev/fd")) == before

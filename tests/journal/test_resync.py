@@ -134,3 +134,15 @@ def test_in_a_growing_segment_damage_full_of_magics_holds_nothing_up(folder: Pat
     found += [told(each) for each in reader.read(WINDOW_BYTES)]
     assert found + [told(each) for each in reader.read(WINDOW_BYTES)] == [*SHORT, LONG[0]]
     reader.close()
+
+
+@pytest.mark.parametrize("window_bytes", range(60, 160))
+def test_a_magic_that_the_end_of_a_window_cuts_is_found(folder: Path, window_bytes: int) -> None:
+    damaged: Told = (FrameType.RESPONSE_CHUNK, exchange_id(1), 0, b"x" * 300)
+    content = bytearray(segment_bytes([damaged, *SHORT]))
+    content[HEAD_BYTES] ^= 1  # of its magic, so that nothing longer than the window is read
+    (folder / NAME).write_bytes(content)
+    reader = SegmentReader(JournalDirectory(folder), NAME)
+    assert [told(each) for each in drain(reader, window_bytes)] == SHORT
+    assert reader.damaged_bytes == HEADER_BYTES + 300
+    reader.close()
