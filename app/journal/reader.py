@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 RECORDER_LOCK = "recorder.lock"
 QUARANTINE = "quarantine"
 READ_BYTES = 1 << 20
+_HEADER_MAX_BYTES = 400
+"""No header frame is longer: what is no larger holds nothing yet."""
 SEARCH_BYTES = 32 << 20
 """Bytes that a search may check in vain before it believes in short frames only: a payload may be full of magics."""
 SHORT_PAYLOAD_BYTES = 4 << 10
@@ -96,6 +98,18 @@ class JournalDirectory:
     def bytes_used(self) -> int:
         """What the segments take."""
         return sum(size for name, size in self._sizes().items() if SegmentName.parse(name))
+
+    def oldest_write_ns(self) -> int | None:
+        """When the segment that was left alone for longest was written to; None where none holds more than a header."""
+        found = []
+        for name, size in self._sizes().items():
+            if SegmentName.parse(name) and size > _HEADER_MAX_BYTES:
+                try:
+                    found.append(self.disk.modified_ns(self.path / name))
+                except FileNotFoundError:
+                    # Let go of meanwhile.
+                    continue
+        return min(found, default=None)
 
     def _sizes(self) -> dict[str, int]:
         try:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import uvloop
 
+from app.clock import wall_ns
 from app.config import Settings
 from app.config.values import duration_seconds
+from app.journal.reader import JournalDirectory
 from app.journal.writer import JournalRules, JournalWriter
 from app.proxy.application import create_application
 from app.proxy.context import ProxyContext
@@ -44,7 +46,7 @@ async def _work(settings: Settings, sockets: list[socket.socket], slot: int, pag
         redactor=Redactor(settings.fingerprint_key.get_secret_value().encode()),
         metrics=page,
     )
-    context.publish_gauges = publisher(page, journal, pool)
+    context.publish_gauges = publisher(page, journal, pool, JournalDirectory(settings.journal_dir))
     rules = ServerRules(
         drain_seconds=settings.drain_seconds,
         tls_cert=str(settings.tls_cert) if settings.tls_cert else None,
@@ -57,7 +59,9 @@ async def _work(settings: Settings, sockets: list[socket.socket], slot: int, pag
         journal.close()
 
 
-def publisher(page: WorkerPage, journal: JournalWriter, pool: UpstreamPool) -> Callable[[], None]:
+def publisher(
+    page: WorkerPage, journal: JournalWriter, pool: UpstreamPool, directory: JournalDirectory
+) -> Callable[[], None]:
     """What copies the journal's and the pool's numbers into the metrics page; counters go on from a predecessor's."""
     counters: dict[Slot, Callable[[], int]] = {
         Slot.JOURNAL_WRITTEN_BYTES: lambda: journal.position,
@@ -76,6 +80,8 @@ def publisher(page: WorkerPage, journal: JournalWriter, pool: UpstreamPool) -> C
         for slot, count in counters.items():
             page.set(slot, before[slot] + count())
         page.set(Slot.JOURNAL_SIZE_BYTES, journal.size_bytes)
+        oldest_ns = directory.oldest_write_ns()
+        page.set(Slot.JOURNAL_OLDEST_AGE_MS, max(0, wall_ns() - oldest_ns) // 1_000_000 if oldest_ns else 0)
         page.set(Slot.UPSTREAM_CONNECTIONS_IDLE, pool.idle)
 
     return publish
