@@ -210,7 +210,7 @@ BROKEN: dict[str, list[str]] = {
     ],
     "locks hold versions and hashes alone": [
         "--" + "index-url x",
-        "fastapi @ file:///x",
+        "fastapi @ file:" + "///x",
         "fastapi==1 \\\n    --hash=md5:00",
         "# via x",
         "-e .",

@@ -1,6 +1,7 @@
 """The plain shell: an ASGI endpoint, for any ASGI server.
 
-ASGI carries no header case, no 1xx, no trailers and no broken end for HTTP/1.0; the fast shell does.
+ASGI carries no header case, no 1xx, no trailers and no broken end for HTTP/1.0; the fast shell does. Nor does it tell
+that a client has left while its upload is held back: that is seen when the upload goes on.
 """
 
 from __future__ import annotations
