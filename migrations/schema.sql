@@ -75,6 +75,11 @@ CREATE TABLE exchanges (
     boot text NOT NULL,
     slot int2 NOT NULL,
     accept_number int8 NOT NULL,
+    input_audio_tokens int8,
+    output_audio_tokens int8,
+    input_image_tokens int8,
+    output_image_tokens int8,
+    cost_status text,
     PRIMARY KEY (project_id, id)
 ) PARTITION BY RANGE (id);
 
@@ -125,7 +130,8 @@ CREATE TABLE pieces (
 
 ALTER TABLE pieces ALTER COLUMN data SET STORAGE EXTERNAL;
 
--- Sums, written with each batch. A value that is not there is '' here, so that it can stand in a key.
+-- Sums, written with each batch. A value that is not there is '' here, so that it can stand in a key. `unpriced` counts
+-- exchanges whose usage is known and whose cost is not: where it is above 0, `cost` is a lower bound.
 CREATE TABLE usage_hourly (
     project_id int4 NOT NULL,
     hour timestamptz NOT NULL,
@@ -144,6 +150,7 @@ CREATE TABLE usage_hourly (
     cost numeric NOT NULL DEFAULT 0,
     duration_histogram int4[] NOT NULL,
     ttft_histogram int4[] NOT NULL,
+    unpriced int8 NOT NULL DEFAULT 0,
     PRIMARY KEY (project_id, hour, model, route, key, status_class, outcome)
 ) WITH (fillfactor = 70);
 
@@ -160,8 +167,20 @@ CREATE TABLE usage_daily_users (
     output_tokens int8 NOT NULL,
     reasoning_tokens int8 NOT NULL,
     cost numeric NOT NULL DEFAULT 0,
+    unpriced int8 NOT NULL DEFAULT 0,
     PRIMARY KEY (project_id, day, end_user, model)
 ) WITH (fillfactor = 70);
+
+-- On which exchange the usage of a background response, a run or a batch was counted: such objects outlive the call
+-- that made them and tell their usage at each poll. `upstream_id` is the object's.
+CREATE TABLE usage_counted (
+    project_id int4 NOT NULL,
+    authority text NOT NULL,
+    upstream_id text NOT NULL,
+    exchange_id uuid NOT NULL,
+    counted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (project_id, authority, upstream_id)
+);
 
 -- The accounting: what became of the exchanges that began in one segment, written when the segment is let go.
 CREATE TABLE segments (
@@ -214,4 +233,4 @@ CREATE TABLE erasure_progress (
     PRIMARY KEY (erasure_id, recorder_id)
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '1'), ('min_writer', '1');
+INSERT INTO meta (key, value) VALUES ('schema_version', '2'), ('min_writer', '1');
