@@ -57,11 +57,15 @@ class Message:
     text: str | None
     """All text parts joined; None where there is no content at all."""
     parts: list[object] = field(default_factory=list)
-    """The parts of a content that is a list, safe for jsonb, with long strings of other parts than text cut."""
+    """The parts of a content that is more than one text, in one form (parts.py); empty where `text` says it all."""
     tool_calls: list[ToolCall] = field(default_factory=list)
     refusal: str | None = None
     reasoning: str | None = None
     finish_reason: str | None = None
+    tool_call_id: str | None = None
+    """Of what a tool gave: which call it answers."""
+    name: str | None = None
+    """The name that a request gives a speaker, or (before there were ids) the function that was called."""
 
 
 @dataclass(frozen=True, slots=True)
