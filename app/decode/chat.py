@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.decode.jsonsafe import TextCleaner, as_dict, as_index, as_list, as_str
-from app.decode.parts import joined, joined_text, read_content, read_part
+from app.decode.media import read_media
+from app.decode.parts import Content, joined, joined_text, read_content, read_part, text_part
 from app.decode.toolcalls import compact
 from app.decode.values import Answer, Message, ToolCall
 
@@ -51,21 +52,31 @@ def read_message(
 ) -> Message:
     """One message in chat's form; with a `choice` it belongs to an answer."""
     content = read_content(item.get("content"), cleaner)
-    parts = list(content.parts)
-    if as_dict(item.get("audio")):
-        parts.append({"type": "audio", **as_dict(read_part(item["audio"], cleaner))})
     refusal = as_str(item.get("refusal"))
     return Message(
         direction="request" if choice is None else "response",
         choice=choice,
         role=cleaner.label(item.get("role")) or ("user" if choice is None else "assistant"),
         text=content.text,
-        parts=parts,
+        parts=_with_media(item, content, cleaner),
         tool_calls=read_tool_calls(item, cleaner),
         refusal=cleaner.text(refusal) if refusal else content.refusal,
         reasoning=_reasoning_of(item, cleaner) or content.reasoning,
         finish_reason=finish_reason,
+        tool_call_id=cleaner.label(item.get("tool_call_id")),
+        name=cleaner.label(item.get("name")),
     )
+
+
+def _with_media(item: dict[str, object], content: Content, cleaner: TextCleaner) -> list[object]:
+    """The parts of the content, and what stands beside it: spoken answers, OpenRouter's pictures."""
+    beside: list[object] = [read_part(image, cleaner) for image in as_list(item.get("images"))]
+    if as_dict(item.get("audio")):
+        beside.append(read_media(as_dict(item["audio"]), "audio", cleaner))
+    if not beside:
+        return content.parts
+    said: list[object] = [text_part(content.text)] if content.text and not content.parts else content.parts
+    return [*said, *beside]
 
 
 def read_tool_calls(item: dict[str, object], cleaner: TextCleaner) -> list[ToolCall]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.decode.envelope import read_error
 from app.decode.events import Fold, StreamEvents, stream_error
 from app.decode.jsonsafe import TextCleaner, as_dict, as_index, as_list, as_str
+from app.decode.parts import joined_text
 from app.decode.toolcalls import ToolCallFold
 
 MAX_CHOICES = 1_024
@@ -26,6 +27,7 @@ class _Choice:
     texts: dict[str, list[str]] = field(default_factory=dict)
     parts: list[object] = field(default_factory=list)
     details: list[object] = field(default_factory=list)
+    images: list[object] = field(default_factory=list)
     tools: ToolCallFold = field(default_factory=ToolCallFold)
     function_name: str | None = None
     function_pieces: list[str] = field(default_factory=list)
@@ -123,6 +125,7 @@ def _add_chat_choice(choice: _Choice, item: dict[str, object]) -> None:
             choice.texts.setdefault(name, []).append(piece)
     choice.parts.extend(as_list(delta.get("content")))
     choice.details.extend(as_list(delta.get("reasoning_details")))
+    choice.images.extend(as_list(delta.get("images")))
     for call in as_list(delta.get("tool_calls")):
         choice.tools.add(call)
     _add_function(choice, as_dict(delta.get("function_call")))
@@ -152,6 +155,8 @@ def _whole_chat_choice(index: int, choice: _Choice) -> object:
         message["content"] = _joined_parts(([{"type": "text", "text": said}] if said else []) + choice.parts)
     if choice.details:
         message["reasoning_details"] = choice.details
+    if choice.images:
+        message["images"] = choice.images
     calls = choice.tools.calls()
     if calls:
         message["tool_calls"] = calls
@@ -180,9 +185,11 @@ def _joined_parts(parts: list[object]) -> list[object]:
         fields: dict[str, object] = (
             {"type": "text", "text": part} if isinstance(part, str) else {**as_dict(part)}
         )
+        if fields.get("type") == "thinking":
+            fields = {"type": "thinking", "text": joined_text(fields)}
         text = fields.get("text")
-        is_text = fields.get("type") == "text" and isinstance(text, str)
-        if not (is_text and pieces):
+        is_text = fields.get("type") in ("text", "thinking") and isinstance(text, str)
+        if not (is_text and pieces and joined[-1]["type"] == fields["type"]):
             if pieces:
                 joined[-1]["text"] = "".join(pieces)
             pieces = []

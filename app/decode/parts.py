@@ -1,16 +1,21 @@
-"""Content of a message: text, or a list of typed parts, as chat completions and responses spell them."""
+"""Content of a message: text, or a list of typed parts, in one form whichever API spells them.
+
+{"type": "text", "text"}, {"type": "refusal", "refusal"}, {"type": "reasoning", "text"},
+media (media.py), and whatever else there is as it came, its long strings cut.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from app.decode.jsonsafe import TextCleaner, as_dict, as_list, as_str
+from app.decode.media import MEDIA_KINDS, read_media
 
 PART_STRING_CHARACTERS = 1_024
-"""Longer strings in parts other than text (images and files in base64) are cut: the body has them whole."""
+"""Longer strings in parts that are kept as they came are cut: the body has them whole."""
 
 TEXT_PARTS = ("text", "input_text", "output_text", "summary_text", "reasoning_text")
-REASONING_PARTS = ("thinking", "reasoning")
+REASONING_PARTS = ("thinking", "reasoning", "redacted_thinking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,7 @@ class Content:
 
     text: str | None
     parts: list[object] = field(default_factory=list)
+    """Empty where there is nothing but one text."""
     refusal: str | None = None
     reasoning: str | None = None
 
@@ -27,37 +33,45 @@ def read_content(value: object, cleaner: TextCleaner) -> Content:
     """The content in any of its forms; None, and what is no content, has no text."""
     if isinstance(value, str):
         return Content(cleaner.text(value))
+    if isinstance(value, dict) and isinstance(value.get("type"), str):
+        value = [value]
     if not isinstance(value, list):
         return Content(None, [cleaner.json(value, PART_STRING_CHARACTERS)] if value else [])
-    texts: list[str] = []
-    refusals: list[str] = []
-    thoughts: list[str] = []
-    for part in value:
-        kind = as_dict(part).get("type")
-        if isinstance(part, str):
-            texts.append(part)
-        elif kind in REASONING_PARTS:
-            thoughts.append(joined_text(part))
-        elif kind == "refusal":
-            refusals.append(as_str(as_dict(part).get("refusal")) or "")
-        elif kind is None or kind in TEXT_PARTS:
-            texts.append(as_str(as_dict(part).get("text")) or "")
+    parts = [read_part(part, cleaner) for part in value]
+    if len(parts) == 1 and parts[0].keys() == {"type", "text"} and parts[0]["type"] == "text":
+        return Content(str(parts[0]["text"]))
     return Content(
-        text=cleaner.text("".join(texts)),
-        parts=[read_part(part, cleaner) for part in value],
-        refusal=joined(refusals, cleaner),
-        reasoning=joined(thoughts, cleaner),
+        text=_joined_of(parts, "text", "text", cleaner) or "",
+        parts=list(parts),
+        refusal=_joined_of(parts, "refusal", "refusal", cleaner),
+        reasoning=_joined_of(parts, "reasoning", "text", cleaner),
     )
 
 
-def read_part(part: object, cleaner: TextCleaner) -> object:
-    """A part safe for jsonb; text whole, other long strings cut."""
+def read_part(part: object, cleaner: TextCleaner) -> dict[str, object]:
+    """One part of a content in its one form, safe for jsonb; text whole."""
+    if isinstance(part, str):
+        return {"type": "text", "text": cleaner.text(part)}
     fields = as_dict(part)
-    text = fields.get("text")
-    if fields.get("type") in TEXT_PARTS and isinstance(text, str):
-        rest = {key: value for key, value in fields.items() if key != "text"}
-        return {**as_dict(cleaner.json(rest, PART_STRING_CHARACTERS)), "text": cleaner.text(text)}
-    return cleaner.json(part, None if isinstance(part, str) else PART_STRING_CHARACTERS)
+    kind = fields.get("type")
+    if kind is None and isinstance(fields.get("text"), str):
+        kind = "text"
+    if not isinstance(kind, str):
+        return {"type": "unknown", "value": cleaner.json(part, PART_STRING_CHARACTERS)}
+    if kind in TEXT_PARTS:
+        return _text_part(fields, cleaner)
+    if kind in MEDIA_KINDS:
+        return read_media(fields, MEDIA_KINDS[kind], cleaner)
+    if kind == "refusal":
+        return {"type": "refusal", "refusal": cleaner.text(as_str(fields.get("refusal")) or "")}
+    if kind in REASONING_PARTS:
+        return _reasoning_part(fields, cleaner)
+    return as_dict(cleaner.json(fields, PART_STRING_CHARACTERS))
+
+
+def text_part(text: str) -> dict[str, object]:
+    """Clean text as a part."""
+    return {"type": "text", "text": text}
 
 
 def joined(texts: list[str], cleaner: TextCleaner) -> str | None:
@@ -86,3 +100,31 @@ def joined_text_of_part(part: object) -> str:
         if isinstance(value, list) and value:
             return "".join(as_str(item) or as_str(as_dict(item).get("text")) or "" for item in as_list(value))
     return ""
+
+
+def _text_part(fields: dict[str, object], cleaner: TextCleaner) -> dict[str, object]:
+    """A text with what it cites; log probabilities stay in the bytes."""
+    text = as_str(fields.get("text"))
+    if text is None:
+        # The assistants API nests it: {"text": {"value", "annotations"}}.
+        nested = as_dict(fields.get("text"))
+        text, fields = as_str(nested.get("value")) or "", nested
+    part: dict[str, object] = {"type": "text", "text": cleaner.text(text)}
+    for name in ("annotations", "citations"):
+        if fields.get(name):
+            part[name] = cleaner.json(fields[name], PART_STRING_CHARACTERS)
+    return part
+
+
+def _reasoning_part(fields: dict[str, object], cleaner: TextCleaner) -> dict[str, object]:
+    """A thought; what is encrypted stays in the bytes, and is only said to be there."""
+    text = joined_text(fields.get("content")) or joined_text(fields)
+    part: dict[str, object] = {"type": "reasoning", "text": cleaner.text(text)}
+    if not text and (fields.get("encrypted_content") or fields.get("data")):
+        part["encrypted"] = True
+    return part
+
+
+def _joined_of(parts: list[dict[str, object]], kind: str, name: str, cleaner: TextCleaner) -> str | None:
+    """The texts of all parts of a kind in one; halves of a character may meet here."""
+    return joined([str(part[name]) for part in parts if part.get("type") == kind and name in part], cleaner)

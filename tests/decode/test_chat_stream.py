@@ -85,7 +85,7 @@ def test_thoughts_are_kept_apart_from_words(name: str) -> None:
 def test_typed_parts_are_joined_where_they_are_neighbours() -> None:
     (message,) = answers(decode_stream("chat", fixture("chat_mistral_typed_parts")))
     assert message.parts == [
-        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "reasoning", "text": "hm"},
         {"type": "text", "text": "Hello"},
     ]
 
