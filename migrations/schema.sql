@@ -172,14 +172,14 @@ CREATE TABLE usage_daily_users (
 ) WITH (fillfactor = 70);
 
 -- On which exchange the usage of a background response, a run or a batch was counted: such objects outlive the call
--- that made them and tell their usage at each poll. `upstream_id` is the object's.
+-- that made them and tell their usage at each poll. `object_sha256` is of the object's id.
 CREATE TABLE usage_counted (
     project_id int4 NOT NULL,
     authority text NOT NULL,
-    upstream_id text NOT NULL,
+    object_sha256 bytea NOT NULL,
     exchange_id uuid NOT NULL,
     counted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (project_id, authority, upstream_id)
+    PRIMARY KEY (project_id, authority, object_sha256)
 );
 
 -- The accounting: what became of the exchanges that began in one segment, written when the segment is let go.

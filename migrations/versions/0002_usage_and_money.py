@@ -27,10 +27,10 @@ ALTER TABLE usage_daily_users ADD COLUMN unpriced int8 NOT NULL DEFAULT 0;
 CREATE TABLE usage_counted (
     project_id int4 NOT NULL,
     authority text NOT NULL,
-    upstream_id text NOT NULL,
+    object_sha256 bytea NOT NULL,
     exchange_id uuid NOT NULL,
     counted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (project_id, authority, upstream_id)
+    PRIMARY KEY (project_id, authority, object_sha256)
 );
 
 UPDATE meta SET value = '2' WHERE key = 'schema_version';
