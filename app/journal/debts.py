@@ -22,7 +22,7 @@ class Debts:
     """Bounded; the writer's lock guards it. Frames are paid in the order in which they were owed."""
 
     def __init__(self) -> None:
-        self._frames: deque[tuple[bytes, StagedFrame]] = deque()
+        self._frames: deque[StagedFrame] = deque()
         self._gaps: deque[tuple[str, int, int]] = deque()
         self.forgotten_frames = 0
         """Frames that did not fit in here: their exchanges stay without a beginning or an end."""
@@ -31,10 +31,10 @@ class Debts:
         """Frames that paying all of it takes."""
         return len(self._frames) + len(self._gaps)
 
-    def add_frame(self, exchange_id: bytes, frame: StagedFrame) -> None:
-        """Owes a frame of an exchange."""
+    def add_frame(self, frame: StagedFrame) -> None:
+        """Owes a frame."""
         if len(self._frames) < FRAMES_MAX:
-            self._frames.append((exchange_id, frame))
+            self._frames.append(frame)
         else:
             self.forgotten_frames += 1
 
@@ -52,10 +52,10 @@ class Debts:
             # The number is missing in the accounts, where a loss is looked for.
             self.forgotten_frames += 1
 
-    def first(self) -> tuple[bytes, StagedFrame]:
-        """The next frame to pay, with its exchange's id; there must be one."""
+    def first(self) -> StagedFrame:
+        """The next frame to pay; there must be one."""
         if self._gaps:
-            return NO_EXCHANGE, note_skipped(*self._gaps[0])
+            return note_skipped(*self._gaps[0])
         return self._frames[0]
 
     def paid(self) -> None:
@@ -66,4 +66,4 @@ class Debts:
 def note_skipped(reason: str, first: int, last: int) -> StagedFrame:
     """The frame that says that exchanges, from the first accept number to the last, were not recorded."""
     payload = msgspec.msgpack.encode(Note("skipped", reason, first, last))
-    return (FrameType.NOTE, monotonic_ns(), 0, 0, payload)
+    return (NO_EXCHANGE, FrameType.NOTE, monotonic_ns(), 0, 0, payload, None)

@@ -11,75 +11,67 @@ from app.journal.frame import FLAG_MORE, MAX_PAYLOAD_BYTES
 if TYPE_CHECKING:
     from app.journal.writer import JournalWriter
 
-StagedFrame = tuple[int, int, int, int, bytes]
-"""Kind, monotonic nanoseconds, sequence, flags, payload."""
-
 _CHUNKS = (FrameType.REQUEST_CHUNK, FrameType.RESPONSE_CHUNK)
 
 
 class ExchangeLog:
-    """Stages frames and writes those that are ready together in one call."""
+    """Stages frames; the writer's next commit writes them, with those of other exchanges, in one call."""
 
-    __slots__ = ("_id", "_is_owing", "_sequence", "_staged", "_writer", "gap")
+    __slots__ = ("_sequence", "_writer", "gap", "id", "is_owing")
 
     def __init__(self, writer: JournalWriter, exchange_id: bytes) -> None:
         self._writer = writer
-        self._id = exchange_id
+        self.id = exchange_id
         self._sequence = 0
-        self._staged: list[StagedFrame] = []
-        self._is_owing = False
+        self.is_owing = False
+        """An end must not stand before its beginning: from now on the writer's thread writes the frames."""
         self.gap = False
         """Frames could not be written; chunks are not tried any more, the end is."""
 
     def stage(self, kind: int, payload: bytes) -> None:
-        """Puts a frame behind those that the next flush writes; a long payload becomes several."""
+        """Puts a frame behind those that the next commit writes; a long payload becomes several."""
         now_ns = monotonic_ns()
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            payload = self._stage_parts(kind, now_ns, payload)
-        self._staged.append((kind, now_ns, self._sequence, 0, payload))
-        self._sequence += 1
-
-    def _stage_parts(self, kind: int, now_ns: int, payload: bytes) -> bytes:
-        """Stages all but the last part, which it gives."""
         start = 0
-        while len(payload) - start > MAX_PAYLOAD_BYTES:
-            part = payload[start : start + MAX_PAYLOAD_BYTES]
-            self._staged.append((kind, now_ns, self._sequence, FLAG_MORE, part))
-            self._sequence += 1
-            start += MAX_PAYLOAD_BYTES
-        return payload[start:]
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            while len(payload) - start > MAX_PAYLOAD_BYTES:
+                part = payload[start : start + MAX_PAYLOAD_BYTES]
+                self._put((self.id, kind, now_ns, self._sequence, FLAG_MORE, part, self))
+                start += MAX_PAYLOAD_BYTES
+            payload = payload[start:]
+        self._put((self.id, kind, now_ns, self._sequence, 0, payload, self))
+
+    def _put(self, frame: StagedFrame) -> None:
+        self._sequence += 1
+        if not self.gap:
+            self._writer.staged.append(frame)
+        elif frame[1] in _CHUNKS:
+            self.dropped(frame)
+        elif self.is_owing:
+            self._writer.owe(frame)
+        else:
+            self._writer.staged.append(frame)
+
+    def dropped(self, frame: StagedFrame) -> None:
+        """A chunk is not written: the disk has no room."""
+        self.gap = True
+        self._writer.dropped_bytes += len(frame[5])
 
     def flush(self) -> bool:
-        """Writes what is staged; False where the disk refused, which `gap` remembers."""
-        staged = self._staged
-        if not staged:
-            return not self.gap
-        self._staged = []
-        writer = self._writer
-        if self.gap or not writer.admits():
-            staged = self._without_chunks(staged)
-        if self._is_owing:
-            self._owe(staged)
-        elif staged and (written := writer.write(self._id, staged)) < len(staged):
-            self.gap = True
-            self._retry_small(staged[written:])
+        """Commits what this and other exchanges staged; False where frames of this one are missing."""
+        self._writer.commit()
         return not self.gap
 
-    def _without_chunks(self, staged: list[StagedFrame]) -> list[StagedFrame]:
-        """While the disk is full, what is small is still tried: the ballast makes room for it."""
-        kept = [frame for frame in staged if frame[0] not in _CHUNKS]
-        if len(kept) < len(staged):
-            self.gap = True
-            self._writer.dropped_bytes += sum(len(frame[4]) for frame in staged if frame[0] in _CHUNKS)
-        return kept
 
-    def _retry_small(self, staged: list[StagedFrame]) -> None:
-        staged = self._without_chunks(staged)
-        written = self._writer.write(self._id, staged) if staged else 0
-        self._owe(staged[written:])
+StagedFrame = tuple[bytes, int, int, int, int, bytes, ExchangeLog | None]
+"""Exchange id, kind, monotonic nanoseconds, sequence, flags, payload, and whose it is."""
 
-    def _owe(self, staged: list[StagedFrame]) -> None:
-        """From now on the writer's thread writes them, so that an end never stands before its beginning."""
-        for frame in staged:
-            self._is_owing = True
-            self._writer.owe(self._id, frame)
+
+def without_chunks(staged: list[StagedFrame]) -> list[StagedFrame]:
+    """What is tried though the disk is full: all that is small. The chunks are dropped."""
+    small = []
+    for frame in staged:
+        if frame[1] not in _CHUNKS:
+            small.append(frame)
+        elif frame[6] is not None:
+            frame[6].dropped(frame)
+    return small

@@ -11,7 +11,6 @@ next ones, and what was not recorded is counted and noted as soon as there is sp
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import secrets
 import threading
@@ -24,11 +23,12 @@ from app.clock import monotonic_ns
 from app.errors import JournalError, JournalUnsupportedError
 from app.journal.debts import Debts, note_skipped
 from app.journal.disk import Disk, RealDisk
-from app.journal.exchange_log import ExchangeLog, StagedFrame
-from app.journal.frame import HEADER_BYTES, NO_EXCHANGE, encode_frame
+from app.journal.exchange_log import ExchangeLog, StagedFrame, without_chunks
+from app.journal.frame import HEADER_BYTES, encode_frame
 from app.journal.leftovers import remove_leftovers
 from app.journal.segment import SegmentFile
 from app.journal.space import Space
+from app.journal.waiters import Waiters
 from app.telemetry.logs import event_logger
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class JournalWriter:
         self.boot = ""
         self.position = 0
         """Bytes written since the writer was opened."""
+        self.staged: list[StagedFrame] = []
+        """Frames that the next commit writes; of the event loop's thread alone."""
         self._rules = rules or JournalRules()
         self.defers_sends = self._rules.fsync == "always"
         self.frames = self.slow_writes = self.suspect_segments = self.write_errors = self.dropped_bytes = 0
@@ -91,8 +93,7 @@ class JournalWriter:
         self._is_closing = False
         self._thread: threading.Thread | None = None
         self._open: SegmentFile | None = None
-        self._synced_position = 0
-        self._waiting: list[tuple[int, Callable[[], None], asyncio.AbstractEventLoop]] = []
+        self._waiters = Waiters()
         self._sync_due_ns = 0
         self._debts = Debts()
         self._logged_ns: dict[str, int] = {}
@@ -123,7 +124,8 @@ class JournalWriter:
         self._thread.start()
 
     def close(self) -> None:
-        """Seals and syncs what is open; nothing may be written afterwards."""
+        """Writes what is staged, seals and syncs; nothing may be staged afterwards."""
+        self.commit()
         self._is_closing = True
         self._wake.set()
         if self._thread is not None:
@@ -155,7 +157,7 @@ class JournalWriter:
         with self._lock:
             if reason == "off":
                 self.off += 1
-                if not self._debts and self._append(NO_EXCHANGE, [note_skipped(reason, number, number)]):
+                if not self._debts and self._append([note_skipped(reason, number, number)]):
                     return
             else:
                 self.dropped[reason] += 1
@@ -165,44 +167,58 @@ class JournalWriter:
 
     def on_durable(self, position: int, callback: Callable[[], None]) -> None:
         """Calls back on the event loop once all up to the position is on the disk; at once but for fsync `always`."""
-        if self.defers_sends:
-            with self._lock:
-                if position > self._synced_position:
-                    self._waiting.append((position, callback, asyncio.get_running_loop()))
-                    self._wake.set()
-                    return
-        callback()
+        if self.defers_sends and self._waiters.add(position, callback):
+            self._wake.set()
+        else:
+            callback()
 
-    def write(self, exchange_id: bytes, staged: list[StagedFrame]) -> int:
-        """Writes frames of one exchange in one call before it returns; gives how many, fewer where the disk refused.
+    def commit(self) -> None:
+        """Writes all that is staged in one call before it returns; what the disk refuses is dropped or owed.
 
-        Always on the calling thread, whatever the size: a read of a socket is at most 256 KiB, which takes about
-        0.1 ms, and a hop to another thread costs milliseconds at its 99th percentile.
+        Always on the calling thread, whatever the size: a hop to another thread costs milliseconds at its 99th
+        percentile, a read of a socket, at most 256 KiB, takes about 0.1 ms.
         """
+        staged, self.staged = self.staged, []
+        if staged and not self.admits():
+            staged = without_chunks(staged)
+        if staged and (written := self._write(staged)) < len(staged):
+            self._commit_failed(staged[written:])
+
+    def _commit_failed(self, unwritten: list[StagedFrame]) -> None:
+        """What is small is tried once more: the ballast makes room for it; what fails again is owed."""
+        self._log_loss("journal_error")
+        small = without_chunks(unwritten)
+        written = self._write(small) if small else 0
+        for place, frame in enumerate(small):
+            if (log := frame[6]) is not None:
+                log.gap = True
+                log.is_owing = log.is_owing or place >= written
+            if place >= written:
+                self.owe(frame)
+
+    def _write(self, staged: list[StagedFrame]) -> int:
         with self._lock:
             began_ns = monotonic_ns()
-            written = self._append(exchange_id, staged)
+            written = self._append(staged)
             if monotonic_ns() - began_ns > SLOW_WRITE_NS:
                 self.slow_writes += 1
-        if written < len(staged):
-            self._log_loss("journal_error")
         return written
 
-    def owe(self, exchange_id: bytes, staged: StagedFrame) -> None:
+    def owe(self, frame: StagedFrame) -> None:
         """Remembers a frame that must be written as soon as there is space."""
         with self._lock:
-            self._debts.add_frame(exchange_id, staged)
+            self._debts.add_frame(frame)
 
     # Under the lock.
 
-    def _append(self, exchange_id: bytes, staged: list[StagedFrame]) -> int:
+    def _append(self, staged: list[StagedFrame]) -> int:
         segment = self._open
         if segment is None:
             return 0
         start_crc = segment.start_crc
         buffers: list[bytes] = []
         size_bytes = HEADER_BYTES * len(staged)
-        for kind, at_ns, sequence, flags, payload in staged:
+        for exchange_id, kind, at_ns, sequence, flags, payload, _ in staged:
             buffers += (encode_frame(start_crc, kind, exchange_id, at_ns, sequence, payload, flags), payload)
             size_bytes += len(payload)
         size_before = segment.size_bytes
@@ -221,7 +237,7 @@ class JournalWriter:
         self.position += kept_bytes
         written = 0
         for frame in staged:
-            kept_bytes -= HEADER_BYTES + len(frame[4])
+            kept_bytes -= HEADER_BYTES + len(frame[5])
             if kept_bytes < 0:
                 break
             written += 1
@@ -234,8 +250,7 @@ class JournalWriter:
     def _pay_debts(self, most: int) -> bool:
         """Writes some of what is owed; True where there is more that can be paid now."""
         for _ in range(min(most, len(self._debts))):
-            exchange_id, frame = self._debts.first()
-            if not self._append(exchange_id, [frame]):
+            if not self._append([self._debts.first()]):
                 return False
             self._debts.paid()
         return len(self._debts) > 0
@@ -296,10 +311,10 @@ class JournalWriter:
         """Forces what was written so far to the disk and tells those who wait; never twice on a file that failed."""
         with self._lock:
             segment, position = self._open, self.position
-        if segment is not None and position > self._synced_position and not segment.is_suspect:
+        if segment is not None and position > self._waiters.durable_position and not segment.is_suspect:
             self._sync_segment(segment)
-        # After a failure too: waiting longer would make nothing durable.
-        self._release(position)
+        if self._waiters.release(position):
+            self._wake.set()
 
     def _sync_segment(self, segment: SegmentFile) -> None:
         try:
@@ -307,17 +322,6 @@ class JournalWriter:
         except OSError as error:
             self.suspect_segments += 1
             _events.error("journal_sync_failed", segment=segment.name, error=str(error))
-
-    def _release(self, position: int) -> None:
-        with self._lock:
-            self._synced_position = max(self._synced_position, position)
-            ready = [each for each in self._waiting if each[0] <= position]
-            self._waiting = [each for each in self._waiting if each[0] > position]
-            if self._waiting:
-                self._wake.set()
-        for _, callback, loop in ready:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(callback)
 
     def _replace(self, old: SegmentFile | None) -> None:
         """Swaps in a new segment; the old one is sealed and closed. Without space for a new one the old goes on."""
@@ -366,7 +370,7 @@ class JournalWriter:
             segment, self._open = self._open, None
         if segment is not None:
             self._retire(segment)
-        self._release(self.position)
+        self._waiters.release(self.position)
         self._space.drop_ballast()
         lost = len(self._debts) + self._debts.forgotten_frames
         if lost:

@@ -53,7 +53,7 @@ class SteppedWriter(JournalWriter):
     def owed_numbers(self) -> int:
         """Accept numbers that stand in nothing that is written yet."""
         noted = sum(last - first + 1 for _, first, last in self._debts._gaps)
-        return noted + sum(frame[0] == FrameType.BEGIN for _, frame in self._debts._frames)
+        return noted + sum(frame[1] == FrameType.BEGIN for frame in self._debts._frames)
 
     def close(self) -> None:
         super().close()

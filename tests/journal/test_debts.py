@@ -2,18 +2,21 @@ from __future__ import annotations
 
 from app.exchange import FrameType
 from app.journal.debts import Debts
+from app.journal.exchange_log import StagedFrame
 from app.journal.frame import NO_EXCHANGE, Frame
 from tests.journal.segments import exchange_id
 from tests.journal.writers import skipped
 
-END = (FrameType.END, 1, 5, 0, b"end")
+
+def end(number: int) -> StagedFrame:
+    return (exchange_id(number), FrameType.END, 1, 5, 0, b"end", None)
 
 
 def paid_notes(debts: Debts) -> list[tuple[str, int, int]]:
     """Pays all gaps; gives what their notes say."""
     notes: list[Frame] = []
     while debts and debts.first()[0] == NO_EXCHANGE:
-        _, (kind, at_ns, sequence, flags, payload) = debts.first()
+        _, kind, at_ns, sequence, flags, payload, _ = debts.first()
         notes.append(Frame(0, kind, flags, NO_EXCHANGE, at_ns, sequence, payload))
         debts.paid()
     return skipped(notes)
@@ -44,14 +47,12 @@ def test_each_reason_has_its_own_note() -> None:
 def test_frames_are_paid_in_the_order_in_which_they_were_owed() -> None:
     debts = Debts()
     for number in (2, 1, 3):
-        debts.add_frame(exchange_id(number), END)
+        debts.add_frame(end(number))
     debts.add_gap("off", 0)
     assert len(debts) == 4
     assert paid_notes(debts) == [("off", 0, 0)]
-    owners = []
+    paid = []
     while debts:
-        owner, frame = debts.first()
-        assert frame == END
-        owners.append(owner)
+        paid.append(debts.first())
         debts.paid()
-    assert owners == [exchange_id(number) for number in (2, 1, 3)]
+    assert paid == [end(number) for number in (2, 1, 3)]

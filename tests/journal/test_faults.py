@@ -452,7 +452,7 @@ def test_the_thread_outlives_a_fault_of_our_own(folder: Path, caplog: pytest.Log
 def test_debts_are_bounded_and_what_is_forgotten_is_counted() -> None:
     debts = Debts()
     for number in range(FRAMES_MAX + 5):
-        debts.add_frame(exchange_id(1), (5, 0, number, 0, b""))
+        debts.add_frame((exchange_id(1), 5, 0, number, 0, b"", None))
     assert (len(debts), debts.forgotten_frames) == (FRAMES_MAX, 5)
     for number in range(3 * GAPS_MAX):
         debts.add_gap("off" if number % 2 else "journal_full", number)
@@ -460,9 +460,9 @@ def test_debts_are_bounded_and_what_is_forgotten_is_counted() -> None:
     assert debts.forgotten_frames == 5
     numbers = 0
     for _ in range(GAPS_MAX):
-        owner, frame = debts.first()
-        assert owner == NO_EXCHANGE
-        ((_, first, last),) = skipped([_as_read(frame[4])])
+        frame = debts.first()
+        assert frame[0] == NO_EXCHANGE
+        ((_, first, last),) = skipped([_as_read(frame[5])])
         assert first == numbers
         numbers = last + 1
         debts.paid()
