@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.decode.counting import Counting
 from app.decode.usage import Usage
 
 
@@ -106,6 +107,8 @@ class Decoded:
     model_served: str | None = None
     upstream_id: str | None = None
     usage: Usage = field(default_factory=Usage)
+    counting: Counting = Counting.CALL
+    """Whether the usage is this call's own, or an object's that tells it at each poll."""
     user: str | None = None
     service_tier: str | None = None
     finish_reason: str | None = None
