@@ -3,8 +3,8 @@
 Pure and total: no I/O, no clock, and any bytes give a value. Work is bounded: 16 MiB a body, no quadratic joins, no
 deep recursion. What no decoder knows is `opaque`, what is damaged is `unreadable` or `partial`; never an error.
 
-    route ─▶ dispatch ─▶ content ─▶ sse ─▶ events ─▶ chat_stream, responses_stream   (a stream becomes a whole object)
-                                                      └▶ chat, completions, responses, embeddings ─▶ preview, usage
+    route ─▶ dispatch ─▶ content ─▶ sse ─▶ events ─▶ chat_stream, responses_stream, …   (a stream becomes whole)
+                                                      └▶ chat, completions, responses, anthropic, … ─▶ preview, usage
 """
 
 from app.decode.dispatch import decode_exchange

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from app.decode.anthropic import read_anthropic_answer, read_anthropic_request, read_token_count
+from app.decode.anthropic_stream import fold_anthropic
 from app.decode.chat import read_chat_answer, read_chat_request
 from app.decode.chat_stream import fold_chat, fold_completions
 from app.decode.completions import read_completions_answer, read_completions_request
@@ -36,7 +38,8 @@ _STATUS_OF_CONTENT = {
 class Decoder:
     """How one endpoint is read."""
 
-    read_request: Callable[[dict[str, object], TextCleaner], list[Message]]
+    read_request: Callable[[dict[str, object], TextCleaner], list[Message]] | None
+    """None where a request says nothing."""
     read_answer: Callable[[dict[str, object], TextCleaner], Answer]
     fold: Callable[[StreamEvents, TextCleaner], Fold] | None = None
 
@@ -45,9 +48,19 @@ DECODERS = {
     "chat/completions": Decoder(read_chat_request, read_chat_answer, fold_chat),
     "completions": Decoder(read_completions_request, read_completions_answer, fold_completions),
     "embeddings": Decoder(read_embeddings_request, read_embeddings_answer),
+    "messages": Decoder(read_anthropic_request, read_anthropic_answer, fold_anthropic),
+    "messages/count_tokens": Decoder(read_anthropic_request, read_token_count),
     "responses": Decoder(read_responses_request, read_responses_answer, fold_responses),
+    "responses/compact": Decoder(read_responses_request, read_responses_answer, fold_responses),
+    "responses/input_tokens": Decoder(read_responses_request, read_token_count),
+    "responses/{id}/cancel": Decoder(None, read_responses_answer),
 }
 """By route; only what POST makes is read so: a GET of the same path lists what was stored."""
+STORED_DECODERS = {
+    "chat/completions/{id}": Decoder(None, read_chat_answer),
+    "responses/{id}": Decoder(None, read_responses_answer, fold_responses),
+}
+"""By route, for GET: an answer that was made before, or is being made in the background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
     """What an exchange means. Total: any bytes give a value, and nothing is raised."""
     cleaner = TextCleaner()
     route = route_of(request.method, request.path)
-    decoder = DECODERS.get(route) if request.method == "POST" else None
+    decoder = _decoder_of(request.method, route)
     is_stream = has_events(response)
     asked = _read_request(request, decoder, cleaner)
     told = _read_response(response, decoder, is_stream, cleaner)
@@ -103,6 +116,12 @@ def media_type(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
 
 
+def _decoder_of(method: str, route: str) -> Decoder | None:
+    if method == "POST":
+        return DECODERS.get(route)
+    return STORED_DECODERS.get(route) if method == "GET" else None
+
+
 def _capture_status(decoder: Decoder | None, asked: str, told: str) -> str:
     if decoder is None:
         return "opaque"
@@ -115,9 +134,10 @@ def _read_request(request: Request, decoder: Decoder | None, cleaner: TextCleane
     if body and not media_type(request.content_type).startswith("multipart/"):
         value = read_json(body, cleaner.flags)
     fields = as_dict(value)
-    if status == "decoded" and decoder is not None and not fields:
+    read = decoder.read_request if decoder is not None else None
+    if status == "decoded" and read is not None and not fields:
         status = "unreadable"
-    messages = decoder.read_request(fields, cleaner) if decoder is not None and fields else []
+    messages = read(fields, cleaner) if read is not None and fields else []
     return _Half(status, fields, messages, Answer())
 
 
