@@ -20,7 +20,7 @@ SESSIONS = frozenset(
 ENDED = frozenset({"completed", "failed", "incomplete", "cancelled", "expired"})
 
 
-class Counting(enum.Enum):
+class Counting(enum.StrEnum):
     """How often a usage may be counted."""
 
     CALL = "call"

@@ -7,9 +7,7 @@ counts are parts of these two, never beside them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from app.decode.jsonsafe import TextCleaner, as_dict
 
@@ -36,7 +34,7 @@ class UsageDetail:
     citation_tokens: int | None = None
     unnamed_tokens: int | None = None
     """In the total, and neither input nor output: what Gemini thought, which is charged as output."""
-    audio_seconds: Decimal | None = None
+    audio_seconds: float | None = None
     pages: int | None = None
     web_searches: int | None = None
     service_tier: str | None = None
@@ -192,13 +190,11 @@ def _svg(usage: dict[str, object]) -> tuple[str, Usage] | None:
     return (model, read_counts({**usage, "svg_usage": None})) if model is not None else None
 
 
-def _seconds(value: object) -> Decimal | None:
+def _seconds(value: object) -> float | None:
     """A duration that can be true: up to a year."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return Decimal(repr(value)) if 0 <= value <= 31_622_400 else None
+    return float(value) if 0 <= value <= 31_622_400 else None
 
 
 def _word(value: object) -> str | None:
