@@ -11,6 +11,7 @@ from app.decode.chat import read_chat_answer, read_chat_request
 from app.decode.chat_stream import fold_chat, fold_completions
 from app.decode.completions import read_completions_answer, read_completions_request
 from app.decode.content import ContentStatus, decode_content
+from app.decode.counting import Counting, counting_of
 from app.decode.embeddings import read_embeddings_answer, read_embeddings_request
 from app.decode.envelope import read_envelope
 from app.decode.events import Fold, StreamEvents, read_events
@@ -56,6 +57,7 @@ DECODERS = {
     "responses/{id}/cancel": Decoder(None, read_responses_answer),
 }
 """By route; only what POST makes is read so: a GET of the same path lists what was stored."""
+
 STORED_DECODERS = {
     "chat/completions/{id}": Decoder(None, read_chat_answer),
     "responses/{id}": Decoder(None, read_responses_answer, fold_responses),
@@ -83,8 +85,8 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
     told = _read_response(response, decoder, is_stream, cleaner)
     answer = told.answer
     error = answer.error or ErrorInfo()
-    # A GET of what was made before tells its usage again.
-    usage = read_usage(answer.usage if request.method == "POST" else None, cleaner)
+    counting = counting_of(request.method, route, asked.body, told.body)
+    usage = read_usage(None if counting is Counting.NEVER else answer.usage, cleaner)
     return Decoded(
         route=route,
         stream=is_stream,
@@ -93,8 +95,9 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
         model_served=answer.model,
         upstream_id=answer.upstream_id,
         usage=usage,
+        counting=counting,
         user=cleaner.label(asked.body.get("safety_identifier")) or cleaner.label(asked.body.get("user")),
-        service_tier=answer.service_tier,
+        service_tier=answer.service_tier or usage.detail.service_tier,
         finish_reason=answer.finish_reason,
         error_type=error.type,
         error_code=error.code,
