@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from app.api import wire
 from app.api.errors import ApiError
+from app.api.messages import MessageReader, messages_of
 from app.api.schemas import ChunkList, ErrorAnswer, ExchangeDetail, ExchangeList, ListParameters
 from app.store.bodies import StoredBody
 from app.store.filter import Filter
@@ -32,7 +33,7 @@ _RAW: dict[int | str, dict[str, Any]] = {
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
 
 
-def exchange_routes(store: StoreQuery) -> APIRouter:
+def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRouter:
     """The routes over one store."""
     routes = APIRouter(tags=["exchanges"])
 
@@ -46,9 +47,13 @@ def exchange_routes(store: StoreQuery) -> APIRouter:
 
     @routes.get("/api/exchanges/{exchange_id}", response_model=ExchangeDetail, responses=_ERRORS)
     async def show_exchange(exchange_id: ExchangeId) -> Response:
-        """All of one exchange but its bodies. A header's characters are its bytes (Latin-1)."""
+        """All of one exchange but its bodies. A header's characters are its bytes (Latin-1).
+
+        `messages` is what was said, requests and answers in one form, read from the kept bytes.
+        """
         stored = await _exchange(store, exchange_id)
-        return wire.answer(wire.detail(stored, await store.headers(exchange_id)))
+        messages = await messages_of(store, read_messages, stored)
+        return wire.answer(wire.detail(stored, await store.headers(exchange_id), messages))
 
     @routes.get("/api/exchanges/{exchange_id}/request", response_class=Response, responses=_RAW)
     async def show_request(exchange_id: ExchangeId) -> Response:

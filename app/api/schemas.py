@@ -110,6 +110,33 @@ class Exchange(BaseModel):
     capture_status: str
 
 
+class ToolCall(BaseModel):
+    """A call of a tool that a model asked for."""
+
+    id: str | None
+    name: str | None
+    arguments: str | None = Field(description="The text as the model wrote it.")
+
+
+class Message(BaseModel):
+    """One message of a request or an answer, whichever API it was said in."""
+
+    direction: Literal["request", "response"]
+    choice: int | None = Field(description="Which of n answers; null in requests.")
+    role: str
+    name: str | None
+    text: str | None = Field(description="All text parts joined.")
+    parts: list[Any] = Field(
+        description="Text, image, audio, video, file, refusal, reasoning, and whatever else there was; "
+        "bytes sent inline are named by size and SHA-256."
+    )
+    tool_calls: list[ToolCall]
+    tool_call_id: str | None = Field(description="Of what a tool gave: the call that it answers.")
+    refusal: str | None
+    reasoning: str | None
+    finish_reason: str | None
+
+
 class ExchangeDetail(Exchange):
     """All of one exchange but the bodies' bytes."""
 
@@ -145,6 +172,9 @@ class ExchangeDetail(Exchange):
     )
     response_headers: list[tuple[str, str]] | None
     trailers: list[tuple[str, str]] | None
+    messages: list[Message] | None = Field(
+        description="In order; null where no bytes are kept, empty where they hold none that is understood."
+    )
 
 
 class ExchangeList(BaseModel):

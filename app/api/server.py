@@ -18,6 +18,7 @@ from app import __version__
 from app.api.errors import install_error_answers
 from app.api.exchanges import exchange_routes
 from app.api.guard import Guard
+from app.api.messages import MessageReader
 from app.api.reference import reference_page
 from app.api.status import status_routes
 from app.store.query import Query
@@ -34,11 +35,12 @@ def create_console(
     store: Query,
     token_hash: bytes,
     hosts: frozenset[str],
+    read_messages: MessageReader,
     close: Callable[[], Awaitable[None]] = _nothing_to_close,
 ) -> FastAPI:
     """The console over a store, for whoever bears the token with this SHA-256 and names one of these hosts.
 
-    `close` runs when the server stops.
+    `read_messages` makes messages of kept bytes; `close` runs when the server stops.
     """
 
     @asynccontextmanager
@@ -54,7 +56,7 @@ def create_console(
         redoc_url=None,
         lifespan=lifespan,
     )
-    console.include_router(exchange_routes(store))
+    console.include_router(exchange_routes(store, read_messages))
     console.include_router(status_routes(store))
     install_error_answers(console)
     console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash)

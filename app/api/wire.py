@@ -71,8 +71,10 @@ def page(found: Page) -> dict[str, Any]:
     }
 
 
-def detail(stored: StoredExchange, headers: StoredHeaders | None) -> dict[str, Any]:
-    """All of one exchange but its bodies; no headers where they are not kept."""
+def detail(
+    stored: StoredExchange, headers: StoredHeaders | None, messages: msgspec.Raw | None
+) -> dict[str, Any]:
+    """All of one exchange but its bodies; no headers and no messages where they are not kept."""
     return {
         **exchange(stored),
         **{name: getattr(stored, name) for name in _DETAILED},
@@ -85,6 +87,7 @@ def detail(stored: StoredExchange, headers: StoredHeaders | None) -> dict[str, A
         "request_headers": _fields(headers.request) if headers else None,
         "response_headers": _fields(headers.response) if headers else None,
         "trailers": _fields(headers.trailers) if headers else None,
+        "messages": messages,
     }
 
 

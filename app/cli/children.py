@@ -110,12 +110,13 @@ def console(settings: Settings, url: str, sockets: list[socket.socket], token: s
     """The console."""
     from app.api.guard import token_hash
     from app.api.server import create_console, run_console
+    from app.cli.messages import read_messages
     from app.store.pool import Pool
     from app.store.query import Query
 
     pool = Pool(url, application="verbatim console")
     hosts = settings.console_host_names()
-    run_console(create_console(Query(pool), token_hash(token), hosts, pool.close), sockets)
+    run_console(create_console(Query(pool), token_hash(token), hosts, read_messages, pool.close), sockets)
 
 
 def database(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.api.schemas import ListParameters, Status
 from app.api.server import create_console
 from app.api.status import METRICS, render
+from app.cli.messages import read_messages
 from app.clock import utc_now
 from app.store.ingest import Heartbeat
 from app.store.pool import Pool
@@ -94,7 +95,7 @@ def test_the_page_of_metrics_tells_every_one_of_the_console():
 
 
 def test_the_page_of_the_api_tells_every_call_and_every_filter():
-    routes = create_console(Query(Pool(AWAY)), b"", frozenset()).openapi()["paths"]
+    routes = create_console(Query(Pool(AWAY)), b"", frozenset(), read_messages).openapi()["paths"]
     calls = {f"{method.upper()} {path}" for path, methods in routes.items() for method in methods}
     assert set(re.findall(r"^\| `(GET [^`]+)` \|", page("console"), re.MULTILINE)) == calls
     filters = page("console").partition("## Which exchanges")[2].partition("curl")[0]

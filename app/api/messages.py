@@ -1,0 +1,56 @@
+"""The messages of one exchange, read from its kept bytes when they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Protocol
+
+import msgspec
+
+from app.errors import StoreError, StoreMisconfiguredError, StoreUnavailableError
+from app.store.bodies import StoredBody
+from app.store.query import Query
+from app.store.stored import StoredExchange
+
+MAX_READ_BYTES = 16 << 20
+"""Longer bodies are not read for their messages; their bytes are there."""
+
+
+class MessageReader(Protocol):
+    """Makes messages of bytes; whoever puts the console together brings it."""
+
+    def __call__(
+        self, stored: StoredExchange, request: bytes | None, response: bytes | None
+    ) -> list[dict[str, object]]:
+        """The messages in order, as JSON values; a body that is None was too large to be read."""
+
+
+async def messages_of(store: Query, read: MessageReader, stored: StoredExchange) -> msgspec.Raw | None:
+    """The messages of an exchange as JSON; None where its bodies are not kept, or cannot be rebuilt."""
+    try:
+        request = await store.request_body(stored.id)
+        response = await store.response_body(stored.id)
+        if request is None and response is None:
+            return None
+        asked, told = await _whole(request), await _whole(response)
+    except (StoreUnavailableError, StoreMisconfiguredError):
+        raise
+    except StoreError:
+        # A damaged slice: the rest of the exchange is shown all the same.
+        return None
+    # Off the event loop: the largest bodies take a second.
+    return await asyncio.to_thread(lambda: _json(read(stored, asked, told)))
+
+
+def _json(messages: list[dict[str, object]]) -> msgspec.Raw:
+    """With the standard library: parts hold whatever numbers a model wrote, and msgspec takes none beyond 64 bits."""
+    return msgspec.Raw(json.dumps(messages, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+async def _whole(body: StoredBody | None) -> bytes | None:
+    if body is None:
+        return b""
+    if body.length_bytes > MAX_READ_BYTES:
+        return None
+    return b"".join([piece async for piece in body.chunks])

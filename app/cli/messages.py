@@ -1,0 +1,36 @@
+"""How the console reads messages: what the store kept, given to the decoders."""
+
+from __future__ import annotations
+
+from app.decode.shown import shown_messages
+from app.decode.values import Request, Response
+from app.exchange import Outcome
+from app.store.stored import StoredExchange
+
+DEFAULT_UPSTREAM = "v1"
+
+
+def read_messages(
+    stored: StoredExchange, request: bytes | None, response: bytes | None
+) -> list[dict[str, object]]:
+    """The messages of an exchange whose bodies are these; None is one too large to be read."""
+    path = stored.path.encode("utf-8", "replace")
+    if stored.upstream != DEFAULT_UPSTREAM:
+        path = path.removeprefix(b"/" + stored.upstream.encode("utf-8", "replace"))
+    return shown_messages(
+        Request(
+            method=stored.method,
+            path=path,
+            query=stored.query.encode("utf-8", "replace"),
+            content_type=stored.request_content_type,
+            content_encoding=stored.request_content_encoding,
+            body=request,
+        ),
+        Response(
+            status=stored.status,
+            content_type=stored.response_content_type,
+            content_encoding=stored.response_content_encoding,
+            body=response,
+            complete=stored.outcome == Outcome.COMPLETED.value,
+        ),
+    )
