@@ -1,8 +1,9 @@
 """Reads one upstream answer from the pieces that reads of a socket bring. No socket, no event loop.
 
-llhttp parses heads and chunks, with no leniency. Lengths are counted here, so that the border between an answer and
-whatever follows it is exact, and so that a body passes without a copy. After each `feed` the attributes say what it
-brought; bytes behind the answer are never looked at.
+A plain head that one read brings whole is read line by line (`answer_heads.py`); llhttp parses all other heads, and
+chunks, with no leniency. Lengths are counted here, so that the border between an answer and whatever follows it is
+exact, and so that a body passes without a copy. After each `feed` the attributes say what it brought; bytes behind the
+answer are never looked at.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from app.proxy.upstream import Headers, ResponseHead
+from app.proxy.answer_heads import AnswerHeads, head_of
+from app.proxy.upstream import Headers, ResponseHead, StatusLine
 
 MAX_HEAD_BYTES = 256 << 10
 """Of all heads of one answer together, 1xx included; also of what stands between two pieces of a chunked body."""
@@ -20,6 +22,8 @@ MAX_FIELDS = 1000
 _CAPITAL_H = ord("H")  # llhttp would take RTSP and ICE, too
 _HEAD_END = b"\r\n\r\n"
 _VERSIONS = {"1.0": b"1.0", "1.1": b"1.1"}
+_CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+"""What llhttp is told before the chunks of an answer whose head it has not seen."""
 
 
 class AnswerParser:
@@ -32,6 +36,7 @@ class AnswerParser:
         "_fields",
         "_head_bytes",
         "_head_tail",
+        "_heads",
         "_is_chunked",
         "_is_for_head_request",
         "_is_head_parsed",
@@ -55,7 +60,8 @@ class AnswerParser:
         "trailers",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, heads: AnswerHeads) -> None:
+        self._heads = heads
         self._llhttp: HttpResponseParser | None = None
         self._reason: list[bytes] = []
         self._pieces: list[bytes] = []
@@ -83,17 +89,15 @@ class AnswerParser:
         """By version and `Connection` the upstream keeps the connection open."""
         self.trailers: Headers = []
         self._is_for_head_request = is_for_head_request
-        self._head_bytes = 0
-        self._overhead_bytes = 0
         self._is_chunked = False
         self._remaining_bytes: int | None = None
-        self._begin_head()
+        self._llhttp = None
 
     def release(self) -> None:
         """Lets llhttp go; nothing may be fed before the next `begin`."""
         self._llhttp = None
 
-    def _begin_head(self) -> None:
+    def _begin_llhttp(self) -> None:
         self._llhttp = HttpResponseParser(self)
         self._fields: Headers = []
         self._reason.clear()
@@ -104,15 +108,20 @@ class AnswerParser:
 
     def feed(self, data: bytes) -> None:
         """Takes what one read brought; nothing may be fed after an error or the end."""
+        is_first = not self.has_begun
         self.has_begun = True
         self.data = b""
         self.is_head_new = False
         if self.informational:
             self.informational = []
         if self.head is None:
-            data = self._feed_heads(data)
-            if self.head is None or self.error is not None:
-                return
+            if is_first and not self._is_for_head_request and (found := self._heads.read(data)):
+                data = data[found[1] :]
+                self._take_plain_head(found[0])
+            else:
+                data = self._feed_heads(data, is_first=is_first)
+                if self.head is None or self.error is not None:
+                    return
         if self._is_chunked:
             self._feed_chunks(data)
         elif self._remaining_bytes is None:
@@ -139,8 +148,24 @@ class AnswerParser:
             return f"{self._remaining_bytes} bytes before the declared end of the answer"
         return "within the body of the answer"
 
-    def _feed_heads(self, data: bytes) -> bytes:
+    def _take_plain_head(self, head: ResponseHead) -> None:
+        self.head = head
+        self.is_head_new = True
+        self._remaining_bytes = head.length_bytes
+        self._is_chunked = head.chunked
+        # A body that is neither counted nor chunked ends with the connection.
+        self.keeps_alive = head.chunked or head.length_bytes is not None
+        if head.chunked:
+            self._overhead_bytes = 0
+            self._begin_llhttp()
+            self._feed_llhttp(_CHUNKED_HEAD)
+            self._fields = self.trailers
+
+    def _feed_heads(self, data: bytes, *, is_first: bool) -> bytes:
         """Parses 1xx heads and the final one; returns what follows the final one."""
+        if is_first:
+            self._head_bytes = self._overhead_bytes = 0
+            self._begin_llhttp()
         while data:
             if not self._head_tail and data[0] != _CAPITAL_H:
                 self.error = "the answer does not begin as HTTP/1 does"
@@ -161,9 +186,8 @@ class AnswerParser:
 
     def _parse_head(self, part: bytes) -> bool:
         self._head_bytes += len(part)
-        assert self._llhttp is not None
         try:
-            self._llhttp.feed_data(part)
+            self._feed_llhttp(part)
         except (HttpParserError, HttpParserUpgrade) as error:
             # llhttp stops at every 101; _take_head says what is wrong with it.
             if self._status != 101:
@@ -171,6 +195,10 @@ class AnswerParser:
         if self._head_bytes > MAX_HEAD_BYTES:
             self.error = f"the answer's head is larger than {MAX_HEAD_BYTES >> 10} KiB"
         return self.error is None
+
+    def _feed_llhttp(self, data: bytes) -> None:
+        assert self._llhttp is not None
+        self._llhttp.feed_data(data)
 
     def _take_head(self) -> bool:
         """A head is there as a whole: keeps it; True if it is the final one."""
@@ -187,7 +215,7 @@ class AnswerParser:
             self.error = "the upstream switched protocols, which was not asked for"
         elif status < 200:
             self.informational.append((status, reason, fields))
-            self._begin_head()
+            self._begin_llhttp()
         else:
             self._frame(status, reason, version, fields)
         return self.head is not None
@@ -213,7 +241,8 @@ class AnswerParser:
             self._is_chunked = is_chunked
             self._remaining_bytes = length
         self._fields = self.trailers  # what llhttp tells from now on
-        self.head = ResponseHead(status, reason, version, fields, length, is_chunked, is_bodyless)
+        status_line = StatusLine(status, reason, version)
+        self.head = head_of(status_line, fields, length, chunked=is_chunked, bodyless=is_bodyless)
         self.is_head_new = True
 
     def _feed_counted(self, data: bytes, remaining_bytes: int) -> None:
@@ -228,9 +257,8 @@ class AnswerParser:
         self.data = data[:remaining_bytes] if self.has_surplus else data
 
     def _feed_chunks(self, data: bytes) -> None:
-        assert self._llhttp is not None
         try:
-            self._llhttp.feed_data(data)
+            self._feed_llhttp(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if self.is_complete:
                 self.has_surplus = True

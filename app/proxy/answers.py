@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from app.proxy.upstream import ResponseHead
+from app.proxy.answer_heads import head_of
+from app.proxy.upstream import ResponseHead, StatusLine
 
 _REASONS = {
     400: b"Bad Request",
@@ -30,5 +31,6 @@ def error_answer(
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 503:
         headers.append((b"retry-after", b"1"))
-    head = ResponseHead(status, _REASONS.get(status, b""), b"1.1", headers, len(body), False, is_head_request)
+    status_line = StatusLine(status, _REASONS.get(status, b""), b"1.1")
+    head = head_of(status_line, headers, len(body), chunked=False, bodyless=is_head_request)
     return body, head

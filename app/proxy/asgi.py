@@ -40,25 +40,28 @@ class _AsgiClient:
         """The server sends 100 Continue when the body is first asked for."""
         self.may_read.set()
 
-    def send_informational(self, status: int, reason: bytes, headers: Headers) -> None:
+    def send_informational(self, head: ResponseHead, exchange_id: bytes) -> None:
         """ASGI has no message for it."""
 
-    def send_head(self, head: ResponseHead) -> None:
-        headers = [(name.lower(), value) for name, value in head.headers]
+    def send_head(self, head: ResponseHead, exchange_id: bytes) -> None:
+        headers = [(line.name.lower(), line.value) for line in head.lines if line.passes]
+        headers.append((b"x-verbatim-exchange-id", exchange_id))
         self.messages.append({"type": "http.response.start", "status": head.status, "headers": headers})
 
     def send_data(self, data: bytes) -> None:
         self.waiting_bytes += len(data)
         self.messages.append({"type": "http.response.body", "body": data, "more_body": True})
 
+    def flush(self) -> None:
+        self.wake.set()
+
     def finish(self, trailers: Headers) -> None:
         self.messages.append({"type": "http.response.body", "body": b"", "more_body": False})
         self.is_over = True
+        self.wake.set()
 
     def abort(self) -> None:
         self.is_broken = self.is_over = True
-
-    def flush(self) -> None:
         self.wake.set()
 
     def pause_reading(self) -> None:

@@ -34,7 +34,6 @@ class PooledCall:
         "_held",
         "_held_bytes",
         "_is_chunked",
-        "_is_corked",
         "_is_finished",
         "_is_for_head",
         "_is_reading_paused",
@@ -64,7 +63,6 @@ class PooledCall:
         self._held: list[bytes] | None = None
         self._held_bytes = 0
         self._is_chunked = chunked
-        self._is_corked = False
         self._is_finished = False
         self._is_for_head = method == b"HEAD"
         self._is_reading_paused = False
@@ -83,12 +81,6 @@ class PooledCall:
             self._is_finished = True
             if self._is_chunked:
                 self._write(last_chunk_bytes(trailers))
-            self.flush()
-
-    def flush(self) -> None:
-        """Puts on the wire what was gathered since the start."""
-        if self._is_corked:
-            self._uncork()
 
     def pause_reading(self) -> None:
         """Stops reading the answer, at once or as soon as there is a connection."""
@@ -109,26 +101,32 @@ class PooledCall:
 
     # What the pool does.
 
-    def begin(self, head: bytes, idle: UpstreamConnection | None) -> None:
-        """Sends the head on an idle connection, or holds it until there is one.
-
-        What the caller adds before it flushes goes out with the head: one system call, one segment.
-        """
-        self._held = [head]
+    def begin(self, head: bytes, body: bytes, idle: UpstreamConnection | None, *, is_whole: bool) -> None:
+        """Sends what there is on an idle connection, in one piece, or holds it until there is one."""
+        if body:
+            head += chunk_bytes(body) if self._is_chunked else body
+        if is_whole:
+            self._is_finished = True
+            if self._is_chunked:
+                head += last_chunk_bytes([])
         self._held_bytes = len(head)
         if idle is None:
+            self._held = [head]
+            if self._held_bytes > MAX_HELD_BYTES:
+                self.on_write_paused()
             self._pool.connect(self)
             return
+        if self._held_bytes <= MAX_HELD_BYTES:
+            self._held = [head]
         idle.is_reused = True
         idle.call = self
         self._use(idle)
-        self._is_corked = True
+        idle.write(head)
         self._tell_sent()
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         """A fresh connection stands: what was held goes out, and is held no longer."""
         self._use(connection)
-        self._is_corked = False
         held, self._held = self._held or [], None
         connection.write(b"".join(held))
         if self._is_reading_paused:
@@ -198,29 +196,18 @@ class PooledCall:
     def _write(self, data: bytes) -> None:
         if self._held is not None:
             self._hold(self._held, data)
-        if self._connection is not None and not self._is_corked:
+        if self._connection is not None:
             self._connection.write(data)
-
-    def _uncork(self) -> None:
-        """Sends what was gathered since the start of the call; it stays held for a retry."""
-        if self._is_corked and self._connection is not None and self._held is not None:
-            self._is_corked = False
-            self._connection.write(b"".join(self._held))
 
     def _hold(self, held: list[bytes], data: bytes) -> None:
         """Keeps bytes for a connection to come; beyond the limit what is under way is not kept any more."""
         held.append(data)
         self._held_bytes += len(data)
-        if self._held_bytes <= MAX_HELD_BYTES:
-            return
-        if self._connection is None:
-            self.on_write_paused()
-        elif self._is_corked:
-            held.pop()  # it follows by itself, without a copy
-            self._uncork()
-            self._held = None
-        else:
-            self._held = None
+        if self._held_bytes > MAX_HELD_BYTES:
+            if self._connection is None:
+                self.on_write_paused()
+            else:
+                self._held = None
 
     def _use(self, connection: UpstreamConnection) -> None:
         self._connection = connection

@@ -8,28 +8,28 @@ from app.proxy.upstream import Headers, ResponseHead
 
 
 class ClientSide(Protocol):
-    """The client as the flow sees it; calls gather until `flush`, nothing is held back after it."""
+    """The client as the flow sees it; head and data gather until `flush`, `finish` or `abort`."""
 
     def send_continue(self) -> None:
-        """100 Continue: the client waits for it before it sends the body."""
+        """100 Continue, at once: the client waits for it before it sends the body."""
 
-    def send_informational(self, status: int, reason: bytes, headers: Headers) -> None:
+    def send_informational(self, head: ResponseHead, exchange_id: bytes) -> None:
         """A 1xx answer."""
 
-    def send_head(self, head: ResponseHead) -> None:
-        """The head of the answer, fields as the client is to get them, without transfer framing."""
+    def send_head(self, head: ResponseHead, exchange_id: bytes) -> None:
+        """The head of the answer: the fields that pass, and the exchange's id as text."""
 
     def send_data(self, data: bytes) -> None:
         """Bytes of the answer's body."""
 
-    def finish(self, trailers: Headers) -> None:
-        """The answer is whole."""
-
-    def abort(self) -> None:
-        """The answer will not be whole: break the connection so that it cannot look so."""
-
     def flush(self) -> None:
         """Sends what was gathered."""
+
+    def finish(self, trailers: Headers) -> None:
+        """Sends it; the answer is whole."""
+
+    def abort(self) -> None:
+        """Sends it; the answer will not be whole: break the connection so that it cannot look so."""
 
     def pause_reading(self) -> None:
         """Takes no more of the request for now."""

@@ -38,7 +38,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._waiting_call: PooledCall | None = call
         self.call: PooledCall | None = None
         """The call whose answer comes next; None when connecting, idle or given up."""
-        self.answer = AnswerParser()
+        self.answer = AnswerParser(pool.heads)
         self.is_reused = False
         self.is_write_paused = False
         self.idle_since_seconds = 0.0

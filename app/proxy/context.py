@@ -10,6 +10,7 @@ from app.clock import IdSource
 from app.proxy.prepared import RememberedHeads
 from app.proxy.rules import ProxyRules
 from app.proxy.secrets import Redactor
+from app.proxy.sluice import Commits, Sluice
 from app.proxy.upstream import UpstreamClient
 from app.telemetry.metrics import WorkerPage
 
@@ -25,13 +26,10 @@ class ExchangeLog(Protocol):
         """A frame of this exchange could not be written."""
 
     def stage(self, kind: int, payload: bytes) -> None:
-        """Puts a frame behind those that the next flush writes."""
-
-    def flush(self) -> bool:
-        """Writes all staged frames in one call before it returns; False where the disk refused."""
+        """Puts a frame behind those that the next commit writes."""
 
 
-class Journal(Protocol):
+class Journal(Commits, Protocol):
     """The journal's writer as the proxy sees it; nothing here raises for trouble with the disk."""
 
     @property
@@ -41,14 +39,6 @@ class Journal(Protocol):
     @property
     def slot(self) -> int:
         """The worker's number."""
-
-    @property
-    def defers_sends(self) -> bool:
-        """True with fsync `always`: bytes go on only when the fdatasync that covers them is done."""
-
-    @property
-    def position(self) -> int:
-        """How much was written since the writer was opened, for `on_durable`."""
 
     def admits(self) -> bool:
         """False while the policy for a full disk says so."""
@@ -61,9 +51,6 @@ class Journal(Protocol):
 
     def skip(self, reason: str) -> None:
         """Counts an exchange that is not recorded, under an accept number of its own."""
-
-    def on_durable(self, position: int, callback: Callable[[], None]) -> None:
-        """Calls back on the event loop when all up to the position is on the disk."""
 
 
 @dataclass(slots=True)
@@ -78,7 +65,11 @@ class ProxyContext:
     flows: set[ExchangeFlow] = field(default_factory=set)
     """Exchanges under way."""
     heads: RememberedHeads = field(default_factory=RememberedHeads)
+    sluice: Sluice = field(init=False)
     new_id: IdSource = field(default_factory=IdSource)
     is_draining: bool = False
     publish_gauges: Callable[[], None] = lambda: None
     """Called once a second: puts what is measured rather than counted into the metrics page."""
+
+    def __post_init__(self) -> None:
+        self.sluice = Sluice(self.journal)

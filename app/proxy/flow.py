@@ -2,7 +2,7 @@
 
 A shell (protocol.py, asgi.py) tells the flow what the client does and offers itself as `ClientSide`; the upstream pool
 tells it what the upstream does. The flow keeps the one rule everything rests on: what arrives is staged for the
-journal, the journal is flushed, and only then do the bytes go on. One read of a socket is one flush.
+journal, the sluice has it written, and only then do the bytes go on (`send`, `deliver`).
 
 It ends once, in one outcome, in `_end`; after that nothing that either side does matters.
 """
@@ -10,14 +10,21 @@ It ends once, in one outcome, in `_end`; after that nothing that either side doe
 from __future__ import annotations
 
 from app.exchange import Outcome
+from app.proxy.answer_heads import head_of
 from app.proxy.answers import error_answer
 from app.proxy.client import ClientSide
 from app.proxy.context import ProxyContext
-from app.proxy.headers import Refusal, response_headers
-from app.proxy.held import HeldClient
+from app.proxy.headers import Refusal
 from app.proxy.prepared import PreparedRequest
 from app.proxy.tee import Tee
-from app.proxy.upstream import FailureKind, Headers, ResponseHead, UpstreamCall, UpstreamFailure
+from app.proxy.upstream import (
+    FailureKind,
+    Headers,
+    ResponseHead,
+    StatusLine,
+    UpstreamCall,
+    UpstreamFailure,
+)
 from app.telemetry.logs import event_logger
 from app.telemetry.metrics import Slot
 
@@ -35,7 +42,6 @@ class ExchangeFlow:
     """All rules of one exchange. The shell calls `begin`, then the `request_…` methods, and `flush` after each read."""
 
     __slots__ = (
-        "_aborts",
         "_answer",
         "_answer_data",
         "_call",
@@ -43,6 +49,9 @@ class ExchangeFlow:
         "_client_has_left",
         "_context",
         "_head_is_sent",
+        "_informational",
+        "_is_broken",
+        "_is_closed",
         "_is_request_complete",
         "_length_digits",
         "_prepared",
@@ -60,7 +69,7 @@ class ExchangeFlow:
     ) -> None:
         """`length_digits` is the request's Content-Length where it is not the one that was prepared."""
         self._context = context
-        self._client = HeldClient(client, context.journal) if context.journal.defers_sends else client
+        self._client = client
         self._prepared = request
         self._request = request.head
         self._length_digits = length_digits or request.length_digits
@@ -71,10 +80,12 @@ class ExchangeFlow:
         self._is_request_complete = False
         self._request_trailers: Headers | None = None
         self._answer: ResponseHead | None = None
-        self._answer_data = b""
+        self._answer_data: list[bytes] = []
+        self._informational: list[ResponseHead] | None = None
         self._head_is_sent = False
         self._response_trailers: Headers | None = None
-        self._aborts = False
+        self._is_broken = False
+        self._is_closed = False
         self._client_has_left = False
         self.is_done = False
 
@@ -90,7 +101,7 @@ class ExchangeFlow:
             self._refusal = self._prepared.refusal or self._admission()
             self._tee.begin(self._prepared, self._length_digits)
         except Exception as error:  # noqa: BLE001 - root of what a request head sets off: any fault ends one exchange
-            self._fail(error)
+            self.fail(error)
 
     def _admission(self) -> Refusal | None:
         rules = self._context.rules
@@ -127,17 +138,16 @@ class ExchangeFlow:
             self.flush()
 
     def flush(self) -> None:
-        """What one read of the client brought is journalled, then sent on."""
+        """What one read of the client brought is told: it goes on once it is written."""
         if self.is_done:
             return
+        if self._refusal is None:
+            self._context.sluice.send(self)
+            return
         try:
-            if self._refusal is not None:
-                self._refuse(self._refusal)
-            else:
-                self._tee.flush()
-                self._send_upstream()
+            self._refuse(self._refusal)
         except Exception as error:  # noqa: BLE001 - root of what a client's bytes set off: any fault ends one exchange
-            self._fail(error)
+            self.fail(error)
 
     def client_left(self) -> None:
         """The client's connection is gone."""
@@ -148,9 +158,10 @@ class ExchangeFlow:
             self._client_has_left = True
             self._call.resume_reading()
             return
+        self._client_has_left = True
         self._end(Outcome.CLIENT_LEFT, None, None)
-        self._tee.flush()
         self._close()
+        self._context.sluice.deliver(self)
 
     def client_paused(self) -> None:
         """The client takes no more bytes for now."""
@@ -166,9 +177,10 @@ class ExchangeFlow:
         """The worker stops: the exchange is cut and recorded as such."""
         if self.is_done:
             return
+        self._is_broken = True
         self._end(Outcome.PROXY_STOPPED, "drain", "the proxy was stopped before the answer was whole")
-        self._aborts = True
-        self._deliver()
+        self._context.sluice.deliver(self)
+        self._context.sluice.open()
 
     # What the upstream does, told by the pool (ResponseHandler).
 
@@ -176,7 +188,6 @@ class ExchangeFlow:
         """The request is on its way; a client that waits for 100 Continue may send its body."""
         if self._request.expects_continue and not self._is_request_complete and not self._client_has_left:
             self._client.send_continue()
-            self._client.flush()
 
     def on_retry(self, detail: str) -> None:
         """Noted in the journal."""
@@ -186,7 +197,8 @@ class ExchangeFlow:
     def on_informational(self, status: int, reason: bytes, headers: Headers) -> None:
         """1xx answers pass; our own 100 Continue was sent already."""
         if status != 100 and self._request.version == b"1.1" and not self._client_has_left:
-            self._client.send_informational(status, reason, response_headers(headers, self._public_id()))
+            head = head_of(StatusLine(status, reason, b"1.1"), headers, None, chunked=False, bodyless=True)
+            self._informational = [*(self._informational or ()), head]
 
     def on_head(self, head: ResponseHead) -> None:
         """The answer begins."""
@@ -196,7 +208,7 @@ class ExchangeFlow:
     def on_data(self, data: bytes) -> None:
         """The answer goes on."""
         self._tee.response_chunk(data)
-        self._answer_data = data
+        self._answer_data.append(data)
 
     def on_complete(self, trailers: Headers) -> None:
         """The answer is whole."""
@@ -214,15 +226,12 @@ class ExchangeFlow:
         if self._answer is None:
             self._answer_error(504 if timed_out else 502, f"upstream_{failure.kind.value}", failure.detail)
         else:
-            self._aborts = True
+            self._is_broken = True
         self._end(outcome, failure.kind.value, failure.detail)
 
     def on_flush(self) -> None:
-        """What one read of the upstream brought is journalled, then sent on."""
-        try:
-            self._deliver()
-        except Exception as error:  # noqa: BLE001 - root of what an upstream's bytes set off: any fault ends one exchange
-            self._fail(error)
+        """What one read of the upstream brought is told: it goes on once it is written."""
+        self._context.sluice.deliver(self)
 
     def on_upload_paused(self) -> None:
         """The upstream takes no more of the request for now."""
@@ -232,51 +241,67 @@ class ExchangeFlow:
         """The upstream takes more of the request."""
         self._client.resume_reading()
 
-    # The rules.
+    # What is written goes on, when the sluice says so.
 
-    def _send_upstream(self) -> None:
-        if self._call is None:
-            prepared, head = self._prepared, self._request
-            self._call = self._context.client.start(
-                prepared.upstream,
-                head.method,
-                prepared.upstream_head(self._length_digits),
-                chunked=head.chunked,
-                handler=self,
-            )
+    def send(self) -> None:
+        """What came of the request goes to the upstream."""
+        if self.is_done:
+            return
+        call = self._call
+        if call is None:
+            self._start_call()
+            return
         for data in self._upload:
-            self._call.send(data)
+            call.send(data)
         self._upload.clear()
-        if self._request_trailers is not None:
-            self._call.finish(self._request_trailers)
-            self._request_trailers = None
-        else:
-            self._call.flush()
+        if self._is_request_complete:
+            call.finish(self._request_trailers or [])
 
-    def _deliver(self) -> None:
-        """Journal first; then the client gets what was gathered."""
-        self._tee.flush()
-        client = self._client
-        data, self._answer_data = self._answer_data, b""
+    def deliver(self) -> None:
+        """What came of the answer goes to the client."""
+        if self._is_closed:
+            return
         if not self._client_has_left:
-            if self._answer is not None and not self._head_is_sent:
-                self._head_is_sent = True
-                client.send_head(self._for_client(self._answer))
-            if data:
-                client.send_data(data)
-            if self._response_trailers is not None:
-                client.finish(self._response_trailers)
-            elif self._aborts:
-                client.abort()
-            client.flush()
+            self._answer_client()
         if self.is_done:
             self._close()
 
-    def _for_client(self, head: ResponseHead) -> ResponseHead:
-        headers = response_headers(head.headers, self._public_id())
-        return ResponseHead(
-            head.status, head.reason, head.version, headers, head.length_bytes, head.chunked, head.bodyless
+    def _start_call(self) -> None:
+        prepared, head, upload = self._prepared, self._request, self._upload
+        body = upload[0] if len(upload) == 1 else b"".join(upload)
+        upload.clear()
+        self._call = self._context.client.start(
+            prepared.upstream,
+            head.method,
+            prepared.upstream_head(self._length_digits),
+            body,
+            chunked=head.chunked,
+            is_whole=self._is_request_complete and not self._request_trailers,
+            handler=self,
         )
+        if self._is_request_complete and self._request_trailers:
+            self._call.finish(self._request_trailers)
+
+    def _answer_client(self) -> None:
+        client, answer = self._client, self._answer
+        if self._informational:
+            for head in self._informational:
+                client.send_informational(head, self._public_id())
+            self._informational = None
+        if answer is not None and not self._head_is_sent:
+            self._head_is_sent = True
+            client.send_head(answer, self._public_id())
+        for data in self._answer_data:
+            client.send_data(data)
+        self._answer_data.clear()
+        if self._is_broken:
+            client.abort()
+        elif self._response_trailers is not None:
+            client.finish(self._response_trailers)
+        else:
+            client.flush()
+
+    # The rules.
 
     def _public_id(self) -> bytes:
         text = self._tee.exchange_id.hex()
@@ -286,9 +311,9 @@ class ExchangeFlow:
         if self._answer is None:
             self._answer_error(refusal.status, refusal.code, refusal.message, refusal.param)
         else:
-            self._aborts = True
+            self._is_broken = True
         self._end(Outcome.REFUSED, refusal.code, refusal.message)
-        self._deliver()
+        self._context.sluice.deliver(self)
 
     def _answer_error(self, status: int, code: str, message: str, param: str | None = None) -> None:
         """An answer of our own, staged like the upstream's: what a client gets is always on record."""
@@ -311,21 +336,21 @@ class ExchangeFlow:
             f"the request body is larger than {self._context.rules.max_body_bytes} bytes",
         )
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """A fault of our own: this exchange ends honestly, the worker goes on."""
         _log.exception("exchange_failed", error)
         if self.is_done:
             # It was over but for the delivery: what the client has must not pass for whole.
-            self._close()
-            self._client.abort()
-            self._client.flush()
+            if not self._is_closed:
+                self._close()
+                self._client.abort()
             return
         if self._answer is None:
             self._answer_error(500, "proxy_failed", "Verbatim failed while it handled this call; see its log")
         else:
-            self._aborts = True
+            self._is_broken = True
         self._end(Outcome.PROXY_FAILED, type(error).__name__, None)
-        self._deliver()
+        self._context.sluice.deliver(self)
 
     def _end(self, outcome: Outcome, reason: str | None, detail: str | None) -> None:
         self.is_done = True
@@ -334,7 +359,7 @@ class ExchangeFlow:
             reason,
             detail,
             request_complete=self._is_request_complete,
-            trailers=self._response_trailers or [],
+            trailers=self._response_trailers,
         )
         metrics = self._context.metrics
         metrics.add(_OUTCOME_SLOTS[outcome.value])
@@ -343,8 +368,8 @@ class ExchangeFlow:
 
     def _close(self) -> None:
         """After the end: the upstream is let go, the count goes down."""
+        self._is_closed = True
         if self._call is not None:
             self._call.cancel()
-        if self in self._context.flows:
-            self._context.flows.discard(self)
-            self._context.metrics.add(_IN_FLIGHT, -1)
+        self._context.flows.discard(self)
+        self._context.metrics.add(_IN_FLIGHT, -1)

@@ -221,28 +221,8 @@ def request_head_bytes(request: RequestHead, upstream: Upstream) -> bytes:
     return b"\r\n".join(lines)
 
 
-def response_headers(headers: Headers, exchange_id: bytes) -> Headers:
-    """The fields that the client gets: all that came but hop-by-hop ones, and the exchange's id."""
-    passed = [field for field in headers if not is_taken_off(field[0])]
-    if len(passed) < len(headers):
-        named = _named_by_connection(headers)
-        if named:
-            passed = [field for field in passed if field[0].lower() not in named]
-    passed.append((b"x-verbatim-exchange-id", exchange_id))
-    return passed
-
-
 @lru_cache(maxsize=1024)
 def is_taken_off(name: bytes) -> bool:
     """Whether an answer's field never reaches the client, whatever its value."""
     low = name.lower()
     return low in _HOP_BY_HOP or low == b"x-verbatim-exchange-id"
-
-
-def _named_by_connection(headers: Headers) -> frozenset[bytes]:
-    """The fields that `Connection` names, but for those that carry the framing."""
-    named: frozenset[bytes] = frozenset()
-    for name, value in headers:
-        if name.lower() == b"connection" and value != b"keep-alive":
-            named |= frozenset(token.strip() for token in value.lower().split(b","))
-    return named - _FRAMING - {b"close", b"keep-alive", b""}

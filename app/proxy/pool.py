@@ -14,6 +14,7 @@ import asyncio
 import ssl
 
 from app.clock import monotonic_ns
+from app.proxy.answer_heads import AnswerHeads
 from app.proxy.call import PooledCall
 from app.proxy.connection import UpstreamConnection
 from app.proxy.dial import Dial, DialError, dial
@@ -34,6 +35,8 @@ class UpstreamPool:
         keepalive_seconds: float = 30.0,
         dial: Dial = dial,
     ) -> None:
+        self.heads = AnswerHeads()
+        """What is known of the lines of answers' heads."""
         self.opened = 0
         """Connections made so far."""
         self.reused = 0
@@ -55,11 +58,19 @@ class UpstreamPool:
         self._is_closed = False
 
     def start(
-        self, upstream: Upstream, method: bytes, head: bytes, *, chunked: bool, handler: ResponseHandler
+        self,
+        upstream: Upstream,
+        method: bytes,
+        head: bytes,
+        body: bytes = b"",
+        *,
+        chunked: bool,
+        is_whole: bool = False,
+        handler: ResponseHandler,
     ) -> PooledCall:
-        """Sends a request head (UpstreamClient)."""
+        """Sends a request head and what there is of its body (UpstreamClient)."""
         call = PooledCall(self, upstream, method, chunked=chunked, handler=handler)
-        call.begin(head, self._take_idle(call.where))
+        call.begin(head, body, self._take_idle(call.where), is_whole=is_whole)
         return call
 
     async def aclose(self) -> None:

@@ -7,9 +7,10 @@ comes whole in one read, with the very same bytes, needs neither the parser nor 
 
 from __future__ import annotations
 
-from app.exchange import KeptHeaders
+from app.exchange import Begin
 from app.proxy.headers import Refusal, RequestHead, request_head_bytes
 from app.proxy.labels import NO_LABELS, Labels, read_labels
+from app.proxy.payloads import BeginTemplate
 from app.proxy.rules import ProxyRules
 from app.proxy.secrets import Redactor, credential_of, has_secret_bodies, tail_of
 from app.proxy.upstream import Upstream
@@ -25,18 +26,14 @@ class PreparedRequest:
 
     __slots__ = (
         "_after_length",
-        "_kept",
         "_length_place",
         "_to_length",
+        "begin",
         "credential",
         "head",
         "keeps_bodies",
-        "key",
-        "key_tail",
-        "labels",
         "mode",
         "refusal",
-        "target",
         "upstream",
     )
 
@@ -48,16 +45,37 @@ class PreparedRequest:
         plain_labels = NO_LABELS if isinstance(labels, Refusal) else labels
         self.mode = rules.mode_of(upstream).stricter(plain_labels.log)
         self.credential = credential = credential_of(head.headers, head.target)
-        self.labels = _redacted(plain_labels, redactor, credential)
         self.keeps_bodies = not has_secret_bodies(head.target)
-        self.target = redactor.target(head.target, credential)
-        self.key = redactor.fingerprint(credential).decode() if credential else None
-        self.key_tail = tail_of(credential) if credential else None
-        self._kept: KeptHeaders = redactor.kept(head.headers, credential)
         self._length_place = -1
         self._to_length, self._after_length = b"" if self.refusal else request_head_bytes(head, upstream), b""
         if head.length_bytes is not None and self.refusal is None:
             self._find_length()
+        begin = self._begin(_redacted(plain_labels, redactor, credential), rules, redactor)
+        self.begin = BeginTemplate(begin, self._length_place)
+
+    def _begin(self, labels: Labels, rules: ProxyRules, redactor: Redactor) -> Begin:
+        """What the journal says of a request with this head; numbers and times are put in later."""
+        head, credential = self.head, self.credential
+        return Begin(
+            accept_number=0,
+            boot="",
+            slot=0,
+            wall_ns=0,
+            mode=self.mode.value,
+            method=head.method.decode("latin-1"),
+            target=redactor.target(head.target, credential),
+            upstream=self.upstream.name,
+            authority=self.upstream.url,
+            http_version=head.version.decode("latin-1"),
+            headers=redactor.kept(head.headers, credential),
+            project=labels.project or rules.project,
+            user=labels.user,
+            conversation=labels.conversation,
+            tags=labels.tags,
+            key=redactor.fingerprint(credential).decode() if credential else None,
+            key_tail=tail_of(credential) if credential else None,
+            bodies_kept=self.keeps_bodies,
+        )
 
     def _find_length(self) -> None:
         """Where the digits of Content-Length stand; a field begins a line, so nothing else can look like it."""
@@ -87,14 +105,6 @@ class PreparedRequest:
     def upstream_head(self, length_digits: bytes) -> bytes:
         """The head that goes upstream for a body of this length, complete with its empty line."""
         return self._to_length + length_digits + self._after_length if length_digits else self._to_length
-
-    def kept_fields(self, length_digits: bytes) -> KeptHeaders:
-        """The fields as they may be written for a body of this length."""
-        if not length_digits:
-            return self._kept
-        kept = self._kept.copy()
-        kept[self._length_place] = (kept[self._length_place][0], length_digits)
-        return kept
 
 
 class RememberedHeads:

@@ -163,7 +163,7 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def _answer_directly(self, refusal: Refusal) -> None:
         body, head = error_answer(refusal.status, refusal.code, refusal.message, refusal.param)
-        self.transport.write(head_bytes(head.status, head.reason, head.headers, b"connection: close") + body)
+        self.transport.write(head_bytes(head.status_line.sent, head.passed, b"connection: close") + body)
         self._start_lingering()
 
     # Parser callbacks.

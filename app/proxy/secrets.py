@@ -6,6 +6,8 @@ import hmac
 import re
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from app.exchange import KeptHeaders
 
 _KEPT_FIELD_NAMES = b"""
@@ -52,6 +54,7 @@ _LOOKS_SECRET = re.compile(
     rb"(?:[Bb]earer|BEARER)\s+[\w.~+/=-]{8,}|\b(?:sk|rk|pk|gsk|xai|ek)[-_][\w-]{16,}|\beyJ[\w-]{8,}\.[\w-]{8,}|"
     rb"insecure-api-key\.[^\s,]+|//[^/\s?#]*:[^/\s?#]*@"
 )
+_encode = msgspec.msgpack.Encoder().encode
 _TAIL_NEEDS_CHARACTERS = 20
 _REMEMBERED = 4096
 _REPLACED = b"hmac:"
@@ -102,6 +105,14 @@ class Redactor:
         if self.is_suspect(b"\n".join(values), credential):
             kept = [(name, self.scrubbed(value, credential)) for name, value in kept]
         return kept
+
+    def packed(self, name: bytes, value: bytes) -> bytes:
+        """One header field as it may be written, in MessagePack; that it holds no credential of the call is known."""
+        if not self._is_kept.get(name, False) and not self._learn(name):
+            value = self.replaced(value)
+        elif self.is_suspect(value, None):
+            value = self.scrubbed(value, None)
+        return _encode((name, value))
 
     def _learn(self, name: bytes) -> bool:
         if len(self._is_kept) >= _REMEMBERED:

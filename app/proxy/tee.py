@@ -1,16 +1,20 @@
-"""The copy of an exchange that goes to the journal: which frames are written, and what of the heads is kept."""
+"""The copy of an exchange that goes to the journal: which frames are staged, and what of the heads is kept."""
 
 from __future__ import annotations
 
 import msgspec
 
 from app.clock import wall_ns
-from app.exchange import AnswerHead, Begin, End, FrameType, KeptHeaders, LogMode, Note, Outcome
+from app.exchange import End, FrameType, LogMode, Note, Outcome
 from app.proxy.context import ExchangeLog, ProxyContext
+from app.proxy.payloads import answer_head_payload
 from app.proxy.prepared import PreparedRequest
 from app.proxy.upstream import Headers, ResponseHead
 
 _encode = msgspec.msgpack.Encoder().encode
+_BEGIN, _REQUEST_CHUNK = int(FrameType.BEGIN), int(FrameType.REQUEST_CHUNK)
+_RESPONSE_HEAD, _RESPONSE_CHUNK = int(FrameType.RESPONSE_HEAD), int(FrameType.RESPONSE_CHUNK)
+_END, _NOTE = int(FrameType.END), int(FrameType.NOTE)
 
 
 class Tee:
@@ -34,9 +38,8 @@ class Tee:
         self._keeps_bodies = True
         self.request_bytes = 0
         self.response_bytes = 0
-        now_ns = wall_ns()
+        self.started_ns = now_ns = wall_ns()
         self.exchange_id = context.new_id(now_ns)
-        self.started_ns = now_ns
 
     def begin(self, request: PreparedRequest, length_digits: bytes) -> None:
         """Stages BEGIN, or counts the exchange as not recorded."""
@@ -47,59 +50,35 @@ class Tee:
         if not journal.admits():
             journal.skip("journal_full")
             return
-        self._log = journal.exchange(self.exchange_id)
+        self._log = log = journal.exchange(self.exchange_id)
         self._keeps_bodies = request.keeps_bodies
         self._credential = request.credential
-        head, labels = request.head, request.labels
-        begin = Begin(
-            journal.next_accept_number(),
-            journal.boot,
-            journal.slot,
-            self.started_ns,
-            request.mode.value,
-            head.method.decode("latin-1"),
-            request.target,
-            request.upstream.name,
-            request.upstream.url,
-            head.version.decode("latin-1"),
-            request.kept_fields(length_digits),
-            labels.project or self._context.rules.project,
-            labels.user,
-            labels.conversation,
-            labels.tags,
-            request.key,
-            request.key_tail,
-            request.keeps_bodies,
-        )
-        self._log.stage(FrameType.BEGIN, _encode(begin))
+        number = journal.next_accept_number()
+        begin = request.begin.payload(number, journal.boot, journal.slot, self.started_ns, length_digits)
+        log.stage(_BEGIN, begin)
 
     def request_chunk(self, data: bytes) -> None:
         """Stages bytes of the request's body."""
         self.request_bytes += len(data)
         if self._log is not None and self._keeps_bodies:
-            self._log.stage(FrameType.REQUEST_CHUNK, data)
+            self._log.stage(_REQUEST_CHUNK, data)
 
     def answer_head(self, head: ResponseHead) -> None:
         """Stages the head of the answer."""
-        if self._log is None:
-            return
-        reason = head.reason
-        redactor = self._context.redactor
-        if reason not in _PLAIN_REASONS and redactor.is_suspect(reason, self._credential):
-            reason = redactor.scrubbed(reason, self._credential)
-        kept = AnswerHead(head.status, reason, head.version.decode("latin-1"), self._kept(head.headers))
-        self._log.stage(FrameType.RESPONSE_HEAD, _encode(kept))
+        if self._log is not None:
+            payload = answer_head_payload(head, self._context.redactor, self._credential)
+            self._log.stage(_RESPONSE_HEAD, payload)
 
     def response_chunk(self, data: bytes) -> None:
         """Stages bytes of the answer's body."""
         self.response_bytes += len(data)
         if self._log is not None and self._keeps_bodies:
-            self._log.stage(FrameType.RESPONSE_CHUNK, data)
+            self._log.stage(_RESPONSE_CHUNK, data)
 
     def note(self, kind: str, detail: str) -> None:
         """Stages a NOTE about this exchange."""
         if self._log is not None:
-            self._log.stage(FrameType.NOTE, _encode(Note(kind, detail)))
+            self._log.stage(_NOTE, _encode(Note(kind, detail)))
 
     def end(
         self,
@@ -108,32 +87,21 @@ class Tee:
         detail: str | None,
         *,
         request_complete: bool,
-        trailers: Headers,
+        trailers: Headers | None,
     ) -> None:
         """Stages END; nothing may be staged after it."""
-        if self._log is None:
+        log = self._log
+        if log is None:
             return
+        kept = self._context.redactor.kept(trailers, self._credential) if trailers else []
         end = End(
-            outcome=outcome.value,
-            reason=reason,
-            detail=detail,
-            request_bytes=self.request_bytes,
-            response_bytes=self.response_bytes,
-            request_complete=request_complete,
-            gap=self._log.gap,
-            trailers=self._kept(trailers) if trailers else [],
+            outcome.value,
+            reason,
+            detail,
+            self.request_bytes,
+            self.response_bytes,
+            request_complete,
+            log.gap,
+            kept,
         )
-        self._log.stage(FrameType.END, _encode(end))
-
-    def _kept(self, headers: Headers) -> KeptHeaders:
-        return self._context.redactor.kept(headers, self._credential)
-
-    def flush(self) -> None:
-        """Writes what is staged, before its bytes may go on."""
-        if self._log is not None:
-            self._log.flush()
-
-
-_PLAIN_REASONS = frozenset(
-    (b"OK", b"Created", b"Bad Request", b"Unauthorized", b"Not Found", b"Too Many Requests")
-)
+        log.stage(_END, _encode(end))

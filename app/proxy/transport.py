@@ -57,11 +57,12 @@ class PoolTransport(httpx.AsyncBaseTransport):
         except BaseException:
             exchange.cancel()
             raise
+        line = answer.status_line
         return httpx.Response(
-            answer.status,
+            line.status,
             headers=answer.headers,
             stream=_AnswerStream(exchange),
-            extensions={"http_version": b"HTTP/" + answer.version, "reason_phrase": answer.reason},
+            extensions={"http_version": b"HTTP/" + line.version, "reason_phrase": line.reason},
         )
 
 
@@ -89,7 +90,6 @@ class _Exchange:
             async for piece in body:
                 await self._may_send.wait()
                 self.call.send(piece)
-                self.call.flush()
             self.call.finish([])
         except Exception as error:  # noqa: BLE001 - root of a task: whatever the body raises is raised to who awaits
             self._error = self._error or error

@@ -68,20 +68,76 @@ class UpstreamFailure:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+class StatusLine:
+    """The first line of an answer; shared by all answers that begin so."""
+
+    __slots__ = ("kept", "reason", "sent", "status", "version")
+
+    def __init__(self, status: int, reason: bytes, version: bytes) -> None:
+        self.status = status
+        self.reason = reason
+        self.version = version
+        """`1.0` or `1.1`."""
+        self.sent = b"HTTP/1.1 %d %s" % (status, reason)
+        """As clients get it, without the line break."""
+        self.kept = b""
+        """As the journal keeps it; empty until it was asked for."""
+
+
+class HeadLine:
+    """One field of an answer's head, and what it means; shared by all answers that have the same line."""
+
+    __slots__ = ("is_framing", "kept", "length_bytes", "name", "passes", "value")
+
+    def __init__(self, name: bytes, value: bytes, *, passes: bool) -> None:
+        self.name = name
+        self.value = value
+        self.passes = passes
+        """It goes on to the client."""
+        self.length_bytes: int | None = None
+        """The value of `Content-Length`."""
+        self.is_framing = False
+        """It says where the body ends: `Content-Length`, or `Transfer-Encoding: chunked`."""
+        self.kept = b""
+        """As the journal keeps it; empty until it was asked for."""
+
+
 class ResponseHead:
     """Head of the final answer as it came."""
 
-    status: int
-    reason: bytes
-    version: bytes
-    """`1.0` or `1.1`."""
-    headers: Headers
-    length_bytes: int | None
-    """Declared `Content-Length`, or None where the body is chunked, ends with the connection, or is absent."""
-    chunked: bool
-    bodyless: bool
-    """True for answers to HEAD and for 204 and 304, whatever their headers declare."""
+    __slots__ = ("bodyless", "chunked", "length_bytes", "lines", "passed", "raw", "status_line")
+
+    def __init__(
+        self,
+        status_line: StatusLine,
+        lines: list[HeadLine],
+        passed: list[bytes],
+        raw: bytes,
+        length_bytes: int | None,
+        chunked: bool,
+        bodyless: bool,
+    ) -> None:
+        self.status_line = status_line
+        self.lines = lines
+        self.passed = passed
+        """The lines that go on to the client, without line breaks."""
+        self.raw = raw
+        """All that came, for those who look for a secret in it."""
+        self.length_bytes = length_bytes
+        """Declared `Content-Length`, or None where the body is chunked, ends with the connection, or is absent."""
+        self.chunked = chunked
+        self.bodyless = bodyless
+        """True for answers to HEAD and for 204 and 304, whatever their headers declare."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self.status_line.status
+
+    @property
+    def headers(self) -> Headers:
+        """The fields as they came."""
+        return [(line.name, line.value) for line in self.lines]
 
 
 class ResponseHandler(Protocol):
@@ -127,10 +183,6 @@ class UpstreamCall(Protocol):
     def finish(self, trailers: Headers) -> None:
         """Ends the request body."""
 
-    def flush(self) -> None:
-        """Puts on the wire what was gathered since the start, as `finish` does: the head and the first bytes of the
-        body go out together."""
-
     def pause_reading(self) -> None:
         """Stops reading the answer (the client is slow)."""
 
@@ -145,9 +197,18 @@ class UpstreamClient(Protocol):
     """Starts calls."""
 
     def start(
-        self, upstream: Upstream, method: bytes, head: bytes, *, chunked: bool, handler: ResponseHandler
+        self,
+        upstream: Upstream,
+        method: bytes,
+        head: bytes,
+        body: bytes = b"",
+        *,
+        chunked: bool,
+        is_whole: bool = False,
+        handler: ResponseHandler,
     ) -> UpstreamCall:
-        """Sends `head` (request line and fields, complete with the empty line); never raises, never blocks.
+        """Sends `head` (request line and fields, complete with the empty line) and what there is of the body.
 
-        On an idle connection the head is written, and `handler.on_sent` called, before this returns; nothing else is.
+        `is_whole` says that nothing follows it. Never raises, never blocks. On an idle connection both are written,
+        and `handler.on_sent` called, before this returns; nothing else is.
         """

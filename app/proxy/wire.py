@@ -5,13 +5,9 @@ from __future__ import annotations
 from app.proxy.upstream import Headers
 
 
-def head_bytes(status: int, reason: bytes, headers: Headers, *last_lines: bytes) -> bytes:
-    """An answer's head, complete with its empty line."""
-    lines = [b"HTTP/1.1 %d %s" % (status, reason)]
-    lines += [name + b": " + value for name, value in headers]
-    lines += last_lines
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+def head_bytes(status_line: bytes, fields: list[bytes], *last_fields: bytes) -> bytes:
+    """An answer's head from its lines, complete with its empty line."""
+    return b"\r\n".join((status_line, *fields, *last_fields, b"\r\n"))
 
 
 def chunk_bytes(data: bytes) -> bytes:

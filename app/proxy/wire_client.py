@@ -12,6 +12,9 @@ from app.proxy.upstream import Headers, ResponseHead
 from app.proxy.wire import chunk_bytes, head_bytes, last_chunk_bytes
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_EXCHANGE_ID = b"x-verbatim-exchange-id: "
+_CHUNKED = b"\r\ntransfer-encoding: chunked"
+_CLOSE = b"\r\nconnection: close"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -40,9 +43,7 @@ class WireClient:
     __slots__ = (
         "_connection",
         "_ends_with_close",
-        "_is_broken",
         "_is_chunked",
-        "_is_finished",
         "_out",
         "_request",
     )
@@ -53,48 +54,44 @@ class WireClient:
         self._out: list[bytes] = []
         self._is_chunked = False
         self._ends_with_close = False
-        self._is_finished = False
-        self._is_broken = False
 
     def send_continue(self) -> None:
         self._out.append(_CONTINUE)
+        self.flush()
 
-    def send_informational(self, status: int, reason: bytes, headers: Headers) -> None:
-        self._out.append(head_bytes(status, reason, headers))
+    def send_informational(self, head: ResponseHead, exchange_id: bytes) -> None:
+        self._out.append(head_bytes(head.status_line.sent, head.passed, _EXCHANGE_ID + exchange_id))
 
-    def send_head(self, head: ResponseHead) -> None:
-        has_length = head.bodyless or head.length_bytes is not None
-        self._is_chunked = not has_length and self._request.version == b"1.1"
-        self._ends_with_close = not has_length and not self._is_chunked
-        lines = [b"transfer-encoding: chunked"] if self._is_chunked else []
+    def send_head(self, head: ResponseHead, exchange_id: bytes) -> None:
+        own = _EXCHANGE_ID + exchange_id
+        if not head.bodyless and head.length_bytes is None:
+            if self._request.version == b"1.1":
+                self._is_chunked = True
+                own += _CHUNKED
+            else:
+                self._ends_with_close = True
         if self._connection.settle_close():
-            lines.append(b"connection: close")
-        self._out.append(head_bytes(head.status, head.reason, head.headers, *lines))
+            own += _CLOSE
+        self._out.append(head_bytes(head.status_line.sent, head.passed, own))
 
     def send_data(self, data: bytes) -> None:
         self._out.append(chunk_bytes(data) if self._is_chunked else data)
 
+    def flush(self) -> None:
+        out, self._out = self._out, []
+        if out and not self._connection.transport.is_closing():
+            self._connection.transport.write(out[0] if len(out) == 1 else b"".join(out))
+
     def finish(self, trailers: Headers) -> None:
         if self._is_chunked:
             self._out.append(last_chunk_bytes(trailers))
-        self._is_finished = True
+        self.flush()
+        self._connection.on_answered(is_broken=False)
 
     def abort(self) -> None:
-        self._is_broken = True
-
-    def flush(self) -> None:
-        out, self._out = self._out, []
-        transport = self._connection.transport
-        if len(out) == 1:
-            transport.write(out[0])
-        elif out:
-            transport.write(b"".join(out))
-        if self._is_broken:
-            self._break_connection(transport)
-            self._connection.on_answered(is_broken=True)
-        elif self._is_finished:
-            self._is_finished = False
-            self._connection.on_answered(is_broken=False)
+        self.flush()
+        self._break_connection(self._connection.transport)
+        self._connection.on_answered(is_broken=True)
 
     def _break_connection(self, transport: asyncio.Transport) -> None:
         """Ends the connection so that the answer cannot pass for whole: where only its end says so, by RST."""

@@ -231,7 +231,6 @@ async def test_a_head_alone_on_an_idle_connection_goes_out_with_a_flush() -> Non
         await get_hi(pool, upstream)
         handler = KeepingHandler()
         call = pool.start(upstream.address(), b"POST", post_head(2), chunked=False, handler=handler)
-        call.flush()
         await eventually(lambda: len(upstream.requests) == 2)
         call.send(b"ab")
         call.finish([])
@@ -354,7 +353,6 @@ async def test_an_upload_under_way_goes_on_after_a_retry() -> None:
         handler = KeepingHandler(send_more)
         call = pool.start(upstream.address(), b"POST", post_head(6), chunked=False, handler=handler)
         call.send(b"ab")
-        call.flush()
         await eventually(lambda: handler.events.count("sent") == 2)
         call.send(b"ef")
         call.finish([])
@@ -371,7 +369,6 @@ async def test_a_connection_that_ends_before_the_first_flush_loses_nothing() -> 
         call.send(b"ab")
         await eventually(lambda: handler.events.count("sent") == 2)
         call.send(b"cd")
-        call.flush()
         call.finish([])
         await eventually(handler.ended.is_set)
         assert upstream.requests[-1].raw == post_head(4) + b"abcd"

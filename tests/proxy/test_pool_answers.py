@@ -179,7 +179,7 @@ async def test_an_answer_means_the_same_however_it_is_cut(name: str) -> None:
     for handler in handlers:
         assert handler.failure is None
         assert handler.head is not None
-        assert (handler.head.status, handler.head.reason) == (answer.status, answer.reason)
+        assert (handler.head.status, handler.head.status_line.reason) == (answer.status, answer.reason)
         assert handler.body == answer.body
         assert handler.trailers == answer.trailers
         assert [each[0] for each in handler.informational] == answer.informational
