@@ -56,16 +56,17 @@ def read_recordings(file: Path) -> list[Recording]:
     return [_recording(index, pair) for index, pair in pairs if pair["status"] >= FIRST_FINAL_STATUS]
 
 
+def read_pair(pair: dict) -> tuple[bytes, bytes]:
+    """Both bodies of one pair as they were on the wire."""
+    return _body(pair, "request") or b"", _wire_body(pair, _fields(pair["response_headers"]))
+
+
 def _recording(index: int, pair: dict) -> Recording:
     parts = urlsplit(pair["url"])
     target = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe=_URL_SAFE)
     response = _fields(pair["response_headers"])
     is_chunked = any(name.lower() == b"transfer-encoding" for name, _ in response) or bool(pair.get("is_sse"))
-    body = _body(pair, "response") or b""
-    for name, value in response:
-        if name.lower() == b"content-encoding":
-            encode = _ENCODERS.get(value.decode("latin-1").strip().lower())
-            body = encode(body) if encode else body
+    body = _wire_body(pair, response)
     return Recording(
         index=index,
         method=pair["method"].encode(),
@@ -77,6 +78,15 @@ def _recording(index: int, pair: dict) -> Recording:
         response_body=body,
         is_chunked=is_chunked,
     )
+
+
+def _wire_body(pair: dict, response: Fields) -> bytes:
+    body = _body(pair, "response") or b""
+    for name, value in response:
+        if name.lower() == b"content-encoding":
+            encode = _ENCODERS.get(value.decode("latin-1").strip().lower())
+            body = encode(body) if encode else body
+    return body
 
 
 def _fields(pairs: list[list[str]]) -> Fields:
