@@ -68,7 +68,8 @@ def decode_content(body: bytes, encoding: str | None) -> tuple[bytes, ContentSta
 def _decode_layer(body: bytes, coding: str) -> tuple[bytes, ContentStatus]:
     decoder = _decoder_of(coding, body)
     if decoder is None:
-        return b"", ContentStatus.UNKNOWN
+        # Some servers put a charset there (`utf-8`) and code nothing.
+        return (body, ContentStatus.WHOLE) if _looks_like_text(body) else (b"", ContentStatus.UNKNOWN)
     if not body:
         return b"", ContentStatus.WHOLE
     pieces: list[bytes] = []

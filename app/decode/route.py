@@ -147,6 +147,24 @@ def _split(path: bytes) -> tuple[list[str], str | None]:
 
 
 def _name_of(segments: tuple[str, ...]) -> str:
+    name = _name_from_start(segments)
+    if name == OTHER or name.endswith(f"/{OTHER}") or name == f"models/{WILDCARD}":
+        return _name_from_end(segments) or name
+    return name
+
+
+def _name_from_end(segments: tuple[str, ...]) -> str | None:
+    """The endpoint below a prefix of a service's own: `/models/chat/completions`, `/accounts/a/gateway/responses`."""
+    if segments[-2:] == ("chat", "completions"):
+        return "chat/completions"
+    return (
+        segments[-1]
+        if len(segments) > 1 and segments[-1] in ("completions", "embeddings", "responses")
+        else None
+    )
+
+
+def _name_from_start(segments: tuple[str, ...]) -> str:
     if len(segments) > 1 and segments[0] == "models":
         # Models of compatible upstreams are called `meta-llama/Llama-3`.
         return f"models/{WILDCARD}"

@@ -116,3 +116,8 @@ def test_any_damage_to_a_coded_body_gives_an_answer(data: st.DataObject) -> None
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     decode_content(bytes(body), coding)
+
+
+def test_a_charset_in_the_place_of_a_coding_codes_nothing() -> None:
+    assert decode_content(b'{"a": 1}', "UTF-8") == (b'{"a": 1}', ContentStatus.WHOLE)
+    assert decode_content(b"\x00\x01", "utf-8") == (b"", ContentStatus.UNKNOWN)
