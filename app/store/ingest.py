@@ -17,6 +17,7 @@ import asyncpg
 
 from app.clock import id_milliseconds, utc_from_ns, utc_now
 from app.errors import PoisonError, StoreError, StoreUnavailableError
+from app.store.counted import count_once
 from app.store.failures import is_missing_partition
 from app.store.partitions import Partitions
 from app.store.periods import day_of_id, week_number
@@ -144,7 +145,7 @@ class Ingest:
                 recorded, erased = await self._insert_exchanges(connection, placed)
             fresh = [each for each in placed if each.record.id in recorded]
             await self._insert_content(connection, [p for p in fresh if p.record.id not in contentless])
-            await self._add_sums(connection, fresh)
+            await self._add_sums(connection, await count_once(connection, fresh))
             await self._account(connection, accounts)
         except asyncpg.CheckViolationError as error:
             if is_missing_partition(error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -56,7 +57,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as reported; None is unknown, never zero."""
+    """Token counts as reported, and what they cost; None is unknown, never zero."""
 
     verbatim: str | None = None
     """The provider's usage object as JSON text, safe for jsonb."""
@@ -67,6 +68,17 @@ class Usage:
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     total_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    output_image_tokens: int | None = None
+    cost: decimal.Decimal | None = None
+    """US dollars."""
+    price_version: str | None = None
+    cost_status: str | None = None
+    """`priced`, or why there is no cost; None where no usage is known."""
+    counted_object: bytes | None = None
+    """SHA-256 of the id of a background response, run or batch, whose usage counts on one exchange alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ def exchange_row(placed: Placed, recorder_id: uuid.UUID) -> tuple[Any, ...]:
         *(u.output_tokens, u.reasoning_tokens, u.total_tokens),
         *(r.user, r.key, r.key_tail, r.conversation, msgspec.json.encode(r.tags).decode(), r.retry_count),
         *(r.capture_status, r.log_mode, recorder_id, r.boot, r.slot, r.accept_number),
+        *(u.input_audio_tokens, u.output_audio_tokens, u.input_image_tokens, u.output_image_tokens),
+        *(u.cost, u.price_version, u.cost_status),
     )
 
 
@@ -69,7 +72,7 @@ def hourly_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
         r = each.record
         hour = r.started_at.replace(minute=0, second=0, microsecond=0)
         status_class = r.status // 100 if r.status is not None else 0
-        key = (each.project_id, hour, r.model or "", r.route, r.key or "", status_class, r.outcome)
+        key = (each.project_id, hour, _model(r), r.route, r.key or "", status_class, r.outcome)
         groups.setdefault(key, []).append(r)
     return [
         (
@@ -88,13 +91,18 @@ def daily_user_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
     for each in placed:
         r = each.record
         if r.user is not None:
-            key = (each.project_id, r.started_at.date(), r.user, r.model or "")
+            key = (each.project_id, r.started_at.date(), r.user, _model(r))
             groups.setdefault(key, []).append(r)
     return [(*key, *_sums(groups[key])) for key in sorted(groups)]
 
 
-def _sums(records: Sequence[Record]) -> tuple[int, ...]:
-    """Exchanges, bytes of both bodies, and tokens; an unknown count adds nothing."""
+def _model(record: Record) -> str:
+    """The model asked for; what reads an answer that was made before names only the model served."""
+    return record.model or record.model_served or ""
+
+
+def _sums(records: Sequence[Record]) -> tuple[Any, ...]:
+    """Exchanges, bytes of both bodies, tokens, dollars, and usages without a price; what is unknown adds nothing."""
     return (
         len(records),
         sum(r.request_bytes for r in records),
@@ -103,6 +111,8 @@ def _sums(records: Sequence[Record]) -> tuple[int, ...]:
         sum(r.usage.cached_tokens or 0 for r in records),
         sum(r.usage.output_tokens or 0 for r in records),
         sum(r.usage.reasoning_tokens or 0 for r in records),
+        sum((r.usage.cost for r in records if r.usage.cost is not None), decimal.Decimal(0)),
+        sum(r.usage.cost_status is not None and r.usage.cost is None for r in records),
     )
 
 

@@ -25,7 +25,8 @@ WITH batch AS (
         $31::text[], $32::text[], $33::text[], $34::text[], $35::text[], $36::text[],
         $37::int8[], $38::int8[], $39::int8[], $40::int8[], $41::int8[], $42::int8[],
         $43::text[], $44::text[], $45::text[], $46::text[], $47::text[], $48::int4[],
-        $49::text[], $50::text[], $51::uuid[], $52::text[], $53::int2[], $54::int8[]
+        $49::text[], $50::text[], $51::uuid[], $52::text[], $53::int2[], $54::int8[],
+        $55::int8[], $56::int8[], $57::int8[], $58::int8[], $59::numeric[], $60::text[], $61::text[]
     ) AS b (
         project_id, id, week, started_at, duration_us, ttft_us,
         method, path, query, route, upstream, authority, http_version,
@@ -35,7 +36,9 @@ WITH batch AS (
         finish_reason, service_tier, error_type, error_code, usage, usage_source,
         input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, total_tokens,
         end_user, key, key_tail, conversation, tags, retry_count,
-        capture_status, log_mode, recorder_id, boot, slot, accept_number
+        capture_status, log_mode, recorder_id, boot, slot, accept_number,
+        input_audio_tokens, output_audio_tokens, input_image_tokens, output_image_tokens,
+        cost, price_version, cost_status
     )
 ), erased AS MATERIALIZED (
     SELECT b.id FROM batch AS b WHERE EXISTS (
@@ -56,7 +59,9 @@ WITH batch AS (
         finish_reason, service_tier, error_type, error_code, usage, usage_source,
         input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, total_tokens,
         end_user, key, key_tail, conversation, tags, retry_count,
-        capture_status, log_mode, recorder_id, boot, slot, accept_number
+        capture_status, log_mode, recorder_id, boot, slot, accept_number,
+        input_audio_tokens, output_audio_tokens, input_image_tokens, output_image_tokens,
+        cost, price_version, cost_status
     )
     SELECT
         b.project_id, b.id, b.week, b.started_at, b.duration_us, b.ttft_us,
@@ -68,7 +73,9 @@ WITH batch AS (
         b.finish_reason, b.service_tier, b.error_type, b.error_code, b.usage::jsonb, b.usage_source,
         b.input_tokens, b.cached_tokens, b.cache_write_tokens, b.output_tokens, b.reasoning_tokens, b.total_tokens,
         b.end_user, b.key, b.key_tail, b.conversation, b.tags::jsonb, b.retry_count,
-        b.capture_status, b.log_mode, b.recorder_id, b.boot, b.slot, b.accept_number
+        b.capture_status, b.log_mode, b.recorder_id, b.boot, b.slot, b.accept_number,
+        b.input_audio_tokens, b.output_audio_tokens, b.input_image_tokens, b.output_image_tokens,
+        b.cost, b.price_version, b.cost_status
     FROM batch AS b
     WHERE NOT EXISTS (SELECT FROM erased WHERE erased.id = b.id)
     ORDER BY b.project_id, b.id
@@ -78,6 +85,21 @@ WITH batch AS (
 SELECT id, true AS recorded FROM inserted
 UNION ALL
 SELECT id, false AS recorded FROM erased;
+
+-- count_objects: Counts usages that several exchanges tell, each on the first of them; gives the exchanges that count.
+INSERT INTO usage_counted (project_id, authority, object_sha256, exchange_id)
+SELECT * FROM unnest($1::int4[], $2::text[], $3::bytea[], $4::uuid[])
+ON CONFLICT (project_id, authority, object_sha256) DO NOTHING
+RETURNING exchange_id;
+
+-- uncount: Leaves exchanges (project, id) with the provider's usage object alone, and says why ($3).
+UPDATE exchanges AS e SET
+    input_tokens = NULL, cached_tokens = NULL, cache_write_tokens = NULL, output_tokens = NULL,
+    reasoning_tokens = NULL, total_tokens = NULL, input_audio_tokens = NULL, output_audio_tokens = NULL,
+    input_image_tokens = NULL, output_image_tokens = NULL,
+    cost = NULL, price_version = NULL, cost_status = $3
+FROM unnest($1::int4[], $2::uuid[]) AS r (project_id, id)
+WHERE e.project_id = r.project_id AND e.id = r.id;
 
 -- insert_pieces: Inserts slices, in the order given, that are not there yet.
 INSERT INTO pieces (project_id, week, node, parent, raw_bytes, coding, data)
@@ -105,18 +127,22 @@ ON CONFLICT (project_id, id) DO NOTHING;
 INSERT INTO usage_hourly AS u (
     project_id, hour, model, route, key, status_class, outcome,
     exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    cost, unpriced,
     duration_histogram, ttft_histogram
 )
 SELECT
     project_id, hour, model, route, key, status_class, outcome,
     exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    cost, unpriced,
     durations::int4[], ttfts::int4[]
 FROM unnest(
     $1::int4[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::text[],
-    $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], $16::text[]
+    $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[],
+    $15::numeric[], $16::int8[], $17::text[], $18::text[]
 ) AS s (
     project_id, hour, model, route, key, status_class, outcome,
     exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    cost, unpriced,
     durations, ttfts
 )
 ON CONFLICT (project_id, hour, model, route, key, status_class, outcome) DO UPDATE SET
@@ -127,6 +153,8 @@ ON CONFLICT (project_id, hour, model, route, key, status_class, outcome) DO UPDA
     cached_tokens = u.cached_tokens + excluded.cached_tokens,
     output_tokens = u.output_tokens + excluded.output_tokens,
     reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
+    cost = u.cost + excluded.cost,
+    unpriced = u.unpriced + excluded.unpriced,
     duration_histogram = (
         SELECT coalesce(array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY position), '{}')
         FROM unnest(u.duration_histogram, excluded.duration_histogram) WITH ORDINALITY AS h (a, b, position)
@@ -139,11 +167,13 @@ ON CONFLICT (project_id, hour, model, route, key, status_class, outcome) DO UPDA
 -- add_daily_users: Adds sums by user, in the order of their key.
 INSERT INTO usage_daily_users AS u (
     project_id, day, end_user, model,
-    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens
+    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    cost, unpriced
 )
 SELECT * FROM unnest(
     $1::int4[], $2::date[], $3::text[], $4::text[],
-    $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[]
+    $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[],
+    $12::numeric[], $13::int8[]
 )
 ON CONFLICT (project_id, day, end_user, model) DO UPDATE SET
     exchanges = u.exchanges + excluded.exchanges,
@@ -152,7 +182,9 @@ ON CONFLICT (project_id, day, end_user, model) DO UPDATE SET
     input_tokens = u.input_tokens + excluded.input_tokens,
     cached_tokens = u.cached_tokens + excluded.cached_tokens,
     output_tokens = u.output_tokens + excluded.output_tokens,
-    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens;
+    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
+    cost = u.cost + excluded.cost,
+    unpriced = u.unpriced + excluded.unpriced;
 
 -- insert_segments: Accounts for segments that are let go; a replay adds nothing.
 INSERT INTO segments (
