@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from app.decode import Decoded, Message, Request, Response, decode_exchange
 
 FIXTURES = Path(__file__).parent / "fixtures"
+RECORDINGS = Path(
+    os.environ.get("VERBATIM_RECORDINGS")
+    or Path(__file__).parents[2].parent / "shared" / "recordings" / "openai.jsonl"
+)
+"""Recorded traffic, which is no part of this repository: where the variable says, or beside the checkout."""
 PATHS = {
     "chat": b"/v1/chat/completions",
     "completions": b"/v1/completions",

@@ -150,7 +150,10 @@ def test_what_the_provider_ran_by_itself_is_a_part_of_the_answer() -> None:
 
 
 def test_an_error_ends_a_stream() -> None:
-    error = ("error", {"error": {"type": "overloaded_error", "message": "Overloaded"}})
+    error: tuple[str, dict[str, object]] = (
+        "error",
+        {"error": {"type": "overloaded_error", "message": "Overloaded"}},
+    )
     decoded = decode({"messages": []}, stream([*EVENTS[:9], error]), "text/event-stream")
     assert (decoded.error_type, decoded.error_message) == ("overloaded_error", "Overloaded")
     assert (answers(decoded)[0].text, decoded.capture_status) == ("It is 42.", "decoded")

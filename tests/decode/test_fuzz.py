@@ -2,105 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import random
-from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.decode import Decoded, Request, Response, decode_exchange
-from tests.decode.reading import FIXTURES, PATHS
+from app.decode import Request, Response, decode_exchange
+from tests.decode.mutants import Campaign, Seed, check, fixture_seeds, recorded_seeds
+from tests.decode.reading import PATHS, RECORDINGS
 
-MUTANTS = 20_000
-STATUSES = {"decoded", "partial", "unreadable", "too_large", "opaque"}
-SPLICES = [
-    b"\n", b"\r", b"data:", b"data: [DONE]\n\n", b"{", b"}", b"[", b"]", b'"', b"null", b"-1", b"1e999", b"9" * 400,
-    b"\\u0000", b"\\ud800", b"\x00", b"\xff", b"event: error\n", b'"index":0,', b'"choices":', b"[" * 2000, b"true",
-]  # fmt: skip
+MUTANTS = 100_000
+LONGEST_BYTES = 12_000
+"""Of the recordings that are damaged here; `scripts/mutate-decode` takes longer ones, and as many as it is told."""
 
 
-def seeds() -> list[tuple[bytes, bytes]]:
-    streams = [(_path_of(file.name), file.read_bytes()) for file in sorted(FIXTURES.glob("*.sse"))]
-    chat = {
-        "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
-        "model": "m",
-        "user": "u",
-    }
-    item = {"type": "function_call", "call_id": "a", "name": "one", "arguments": "{}", "content": "Hi"}
-    return [
-        *streams,
-        (PATHS["chat"], json.dumps(chat).encode()),
-        (PATHS["responses"], json.dumps({"input": [item]}).encode()),
-    ]
+def seeds() -> list[Seed]:
+    recorded = recorded_seeds(RECORDINGS, LONGEST_BYTES) if RECORDINGS.is_file() else []
+    return fixture_seeds() + recorded
 
 
-def _path_of(name: str) -> bytes:
-    kind = name.partition("_")[0].removesuffix(".sse")
-    return PATHS.get(kind, PATHS["chat"])
+def test_a_hundred_thousand_mutants_give_as_many_values_none_of_them_late() -> None:
+    campaign = Campaign(seeds(), number=20_261_122)
+    campaign.run(MUTANTS)
+    assert campaign.done == MUTANTS
+    assert not campaign.slow
 
 
-def mutate(data: bytes, other: bytes, chance: random.Random) -> bytes:
-    """One to six of: a flipped bit, a cut, a piece doubled, a piece of another input, a piece of syntax."""
-    body = bytearray(data)
-    for _ in range(chance.randint(1, 6)):
-        at = chance.randrange(len(body) + 1)
-        end = min(len(body), at + chance.randint(0, 60))
-        match chance.randrange(6):
-            case 0 if body:
-                body[at % len(body)] ^= 1 << chance.randrange(8)
-            case 1:
-                del body[at:end]
-            case 2:
-                body[at:at] = body[at:end]
-            case 3:
-                start = chance.randrange(len(other) + 1)
-                body[at:at] = other[start : start + chance.randint(0, 200)]
-            case 4:
-                body[at:at] = chance.choice(SPLICES)
-            case _:
-                body = body[:at] if chance.random() < 0.2 else body
-    return bytes(body)
-
-
-def texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from (text for item in value.items() for text in texts(item))
-    elif isinstance(value, list | tuple):
-        yield from (text for item in value for text in texts(item))
-
-
-def check(decoded: Decoded) -> None:
-    """What PostgreSQL would refuse, or a list would not show."""
-    assert decoded.capture_status in STATUSES
-    joined = "".join(texts(dataclasses.asdict(decoded)))
-    assert "\0" not in joined
-    joined.encode()
-    assert len(decoded.request_preview or "") <= 200
-    assert len(decoded.response_preview or "") <= 200
-    for name, count in dataclasses.asdict(decoded.usage).items():
-        assert not name.endswith("_tokens") or count is None or 0 <= count < 1 << 63
-    json.dumps([message.parts for message in decoded.messages], allow_nan=False)
-    assert "\\u0000" not in (decoded.usage.verbatim or "").replace("\\\\", "")
-
-
-def test_twenty_thousand_mutants_give_twenty_thousand_values() -> None:
-    chance = random.Random(20_261_122)
-    inputs = seeds()
-    for _ in range(MUTANTS):
-        path, data = chance.choice(inputs)
-        mutant = mutate(data, chance.choice(inputs)[1], chance)
-        kind = chance.choice(["text/event-stream", "application/json"])
-        request = mutant if chance.random() < 0.3 else b'{"model":"m"}'
-        check(
-            decode_exchange(
-                Request("POST", path, body=request),
-                Response(chance.choice([200, 400]), kind, None, mutant, chance.random() < 0.5),
-            )
-        )
+def test_a_mutant_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = Campaign(fixture_seeds(), number=1)
+    campaign.run(3_000)
+    monkeypatch.setattr("tests.decode.mutants.SLOW_TIMES", 0)
+    campaign.run(1)
+    assert len(campaign.slow) == 1
 
 
 WORDS = st.sampled_from(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
 
-from app.decode import Request, Response, decode_exchange
+from app.decode import decode_exchange
 from app.decode.jsonsafe import TextCleaner
-from tests.decode.test_fuzz import mutate, seeds, texts
+from tests.decode.mutants import fixture_seeds, mutants
 from tests.postgres import PostgresServer
 
 NASTY: list[object] = [
@@ -35,16 +36,12 @@ async def test_cleaned_values_are_taken_as_jsonb(postgres_server: PostgresServer
 
 
 async def test_what_mutants_decode_to_is_taken_as_text_and_jsonb(postgres_server: PostgresServer) -> None:
-    chance = random.Random(7)
-    inputs = seeds()
+    damaged = mutants(fixture_seeds(), random.Random(7))
     connection = await asyncpg.connect(postgres_server.url)
     try:
         for _ in range(300):
-            path, data = chance.choice(inputs)
-            mutant = mutate(data, chance.choice(inputs)[1], chance)
-            decoded = decode_exchange(
-                Request("POST", path, body=mutant), Response(200, "text/event-stream", None, mutant)
-            )
+            mutant = next(damaged)
+            decoded = decode_exchange(mutant.request, mutant.response)
             values = dataclasses.asdict(decoded)
             await connection.fetchval("SELECT $1::jsonb", json.dumps(values, ensure_ascii=False))
             await connection.fetchval("SELECT $1::text[]", list(texts(values)))
@@ -52,3 +49,12 @@ async def test_what_mutants_decode_to_is_taken_as_text_and_jsonb(postgres_server
             await connection.fetchval("SELECT $1::int8[]", counts)
     finally:
         await connection.close()
+
+
+def texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for item in value.items() for text in texts(item))
+    elif isinstance(value, list | tuple):
+        yield from (text for item in value for text in texts(item))

@@ -6,17 +6,11 @@ The recordings are no part of this repository; they are looked for where VERBATI
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
+from tests.decode.reading import RECORDINGS
 from tests.replay.meaning import compare_meanings, decode_pair, pairs
 
-RECORDINGS = Path(
-    os.environ.get("VERBATIM_RECORDINGS")
-    or Path(__file__).parents[2].parent / "shared" / "recordings" / "openai.jsonl"
-)
 KNOWN = {"chat/completions", "completions", "responses", "embeddings", "messages"}
 
 pytestmark = pytest.mark.skipif(

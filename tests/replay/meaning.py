@@ -75,9 +75,14 @@ def pairs(file: Path) -> Iterator[dict[str, Any]]:
 
 def decode_pair(pair: dict[str, Any]) -> Decoded:
     """One recording as the recorder would decode it, bodies in the content coding that they had on the wire."""
+    return decode_exchange(*pair_halves(pair))
+
+
+def pair_halves(pair: dict[str, Any]) -> tuple[Request, Response]:
+    """Both halves of a recording."""
     url = urlsplit(pair["url"])
     asked, told = read_pair(pair)
-    return decode_exchange(
+    return (
         Request(
             pair["method"],
             url.path.encode(),
