@@ -69,12 +69,16 @@ class ListParameters(BaseModel):
 class Usage(BaseModel):
     """Tokens as the provider reported them; null is unknown."""
 
-    input_tokens: int | None
+    input_tokens: int | None = Field(description="All of them, cached ones too.")
     cached_tokens: int | None
     cache_write_tokens: int | None
-    output_tokens: int | None
+    output_tokens: int | None = Field(description="All of them, reasoning too.")
     reasoning_tokens: int | None
     total_tokens: int | None
+    input_audio_tokens: int | None
+    output_audio_tokens: int | None
+    input_image_tokens: int | None
+    output_image_tokens: int | None
 
 
 class Exchange(BaseModel):
@@ -97,7 +101,7 @@ class Exchange(BaseModel):
     request_bytes: int
     response_bytes: int
     usage: Usage | None
-    cost: str | None = Field(description="US dollars.")
+    cost: str | None = Field(description="US dollars; null is unknown.")
     finish_reason: str | None
     upstream_id: str | None
     user: str | None
@@ -157,7 +161,11 @@ class ExchangeDetail(Exchange):
     error_code: str | None
     usage_source: str
     usage_reported: Any = Field(description="The provider's usage object, as it was.")
-    price_version: str | None
+    price_version: str | None = Field(description="Which prices the cost was worked out with.")
+    cost_status: str | None = Field(
+        description="`priced`; `unknown_upstream`, `unknown_model` or `unpriced`, where there is no cost; `repeated`, "
+        "where another exchange has this usage and its cost; null where no usage is known."
+    )
     key_tail: str | None
     conversation_id: str | None
     retry_count: int

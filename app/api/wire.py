@@ -21,6 +21,10 @@ _TOKENS = (
     "output_tokens",
     "reasoning_tokens",
     "total_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
 )
 _LISTED = (
     *("method", "path", "upstream", "model", "model_served", "status", "outcome", "reason", "stream"),
@@ -35,8 +39,8 @@ _DETAILED = (
         "response_content_type",
         "response_content_encoding",
     ),
-    *("service_tier", "error_type", "error_code", "usage_source", "price_version", "key_tail", "retry_count"),
-    *("log_mode", "boot", "slot", "accept_number"),
+    *("service_tier", "error_type", "error_code", "usage_source", "price_version", "cost_status", "key_tail"),
+    *("retry_count", "log_mode", "boot", "slot", "accept_number"),
 )
 
 

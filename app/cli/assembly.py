@@ -18,6 +18,7 @@ from app.cli.process import forbid_core_dumps, raise_file_limit
 from app.cli.supervisor import ChildSpec, Supervisor
 from app.config import Settings
 from app.errors import ConfigError
+from app.recorder.price_file import own_prices
 from app.telemetry.logs import setup_logging
 from app.telemetry.metrics import MetricsMap
 
@@ -47,6 +48,8 @@ def run_parts(settings: Settings, parts: set[Part], *, with_database: bool = Fal
             "VERBATIM_DATABASE_URL is not set, and only `verbatim serve` runs a PostgreSQL of its own; "
             "it takes a URL such as postgresql://user:password@host:5432/database"
         )
+    if Part.RECORDER in parts:
+        own_prices(settings.prices)  # what is wrong in it stops the start
     if parts != {Part.CONSOLE}:
         prepare_data_dir(settings.data_dir)
         try_disk(settings.data_dir)

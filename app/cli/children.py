@@ -39,6 +39,8 @@ def record(settings: Settings, url: str, drain_seconds: float) -> None:
 
 
 async def _record(settings: Settings, url: str, drain_seconds: float) -> None:
+    from app.recorder.price_file import own_prices
+    from app.recorder.prices import Prices
     from app.recorder.process import RecorderOptions, run_recorder
     from app.store.retention import Horizon
 
@@ -53,6 +55,7 @@ async def _record(settings: Settings, url: str, drain_seconds: float) -> None:
         journal_max_bytes=settings.journal_max_bytes,
         horizon=Horizon(settings.keep_content_days, settings.keep_metadata_days),
         drain_seconds=drain_seconds,
+        prices=Prices(own_prices(settings.prices)),
     )
     await run_recorder(options, stop)
 

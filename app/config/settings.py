@@ -68,6 +68,7 @@ class Settings(BaseModel):
     tls_key: Path | None = None
     keep_content_days: int | None = None
     keep_metadata_days: int | None = None
+    prices: Path | None = None
 
     @property
     def journal_dir(self) -> Path:

@@ -116,6 +116,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRAIN_SECONDS", "drain_seconds", values.seconds, "a number of seconds such as 120"),
     Setting("TLS_CERT", "tls_cert", values.existing_file, "a file with a PEM certificate chain"),
     Setting("TLS_KEY", "tls_key", values.existing_file, "a file with a PEM private key"),
+    Setting("PRICES", "prices", values.existing_file, "a file of prices as docs/settings.md describes it"),
     Setting("KEEP_CONTENT_DAYS", "keep_content_days", values.number(1, 36_500), "a number of days"),
     Setting("KEEP_METADATA_DAYS", "keep_metadata_days", values.number(1, 36_500), "a number of days"),
 )

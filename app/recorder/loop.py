@@ -11,6 +11,7 @@ from app.recorder.batch import BATCH_ROWS, Batch
 from app.recorder.carry import Carrier
 from app.recorder.delivery import STUCK, Delivery
 from app.recorder.files import JournalFiles
+from app.recorder.prices import Prices
 from app.recorder.record import make_record, without_bodies
 from app.recorder.segment import QUARANTINED, RECORDED, Segment
 from app.recorder.status import RecorderStatus
@@ -48,7 +49,9 @@ class Recorder:
         delivery: Delivery,
         carrier: Carrier,
         status: RecorderStatus,
+        prices: Prices | None = None,
     ) -> None:
+        self._prices = prices
         self._files = files
         self._tail = tail
         self._assembler = assembler
@@ -110,7 +113,7 @@ class Recorder:
         """Makes records of what ended and adds them to the batch."""
         while most and self._tail.ended and not self._batch.is_full:
             transcript = self._tail.ended.popleft()
-            self._batch.add(transcript, _record_of(transcript))
+            self._batch.add(transcript, _record_of(transcript, self._prices))
             most -= 1
 
     async def _flush(self) -> None:
@@ -221,9 +224,9 @@ class Recorder:
             await asyncio.sleep(IDLE_SECONDS if now - self._busy_ns < QUIET_AFTER_NS else QUIET_SECONDS)
 
 
-def _record_of(transcript: Transcript) -> Record:
+def _record_of(transcript: Transcript, prices: Prices | None) -> Record:
     try:
-        return make_record(transcript)
+        return make_record(transcript, prices)
     except FrameError as error:
         _events.error("bodies_unreadable", exchange=transcript.id.hex(), error=str(error))
         return without_bodies(transcript)

@@ -13,6 +13,7 @@ from app.recorder.delivery import Delivery
 from app.recorder.files import JournalFiles
 from app.recorder.housekeeping import keep_horizon
 from app.recorder.loop import Recorder
+from app.recorder.prices import Prices
 from app.recorder.quarantine import QuarantineFolder
 from app.recorder.status import RecorderStatus
 from app.recorder.tail import JournalTail
@@ -38,6 +39,7 @@ class RecorderOptions:
     horizon: Horizon = field(default_factory=Horizon)
     drain_seconds: float = 30.0
     """How long it goes on delivering once it is told to stop."""
+    prices: Prices = field(default_factory=Prices)
 
 
 async def run_recorder(
@@ -85,5 +87,5 @@ def make_recorder(
     carrier = Carrier(files, options.journal_max_bytes, status)
     parts: list[Recorder] = []
     delivery = Delivery(store, QuarantineFolder(files), status, options.hostname, lambda: parts[0].measure())
-    parts.append(Recorder(files, tail, assembler, delivery, carrier, status))
+    parts.append(Recorder(files, tail, assembler, delivery, carrier, status, options.prices))
     return parts[0]

@@ -12,6 +12,8 @@ from app.clock import id_milliseconds, utc_from_ns
 from app.decode import Decoded, Request, Response, decode_exchange
 from app.exchange import AnswerHead, Begin, End, KeptHeaders, LogMode, Outcome
 from app.recorder.bodies import whole_body
+from app.recorder.charges import charged_usage
+from app.recorder.prices import PricedCall, Prices
 from app.recorder.transcript import Transcript
 from app.store.record import BodySource, Content, Record, Usage
 from app.telemetry.logs import event_logger
@@ -43,8 +45,11 @@ class _Heads:
     response_encoding: str | None
 
 
-def make_record(transcript: Transcript) -> Record:
-    """The record of an exchange that has ended. Raises FrameError where its bodies cannot be read again."""
+def make_record(transcript: Transcript, prices: Prices | None = None) -> Record:
+    """The record of an exchange that has ended; without `prices` nothing has a cost.
+
+    Raises FrameError where its bodies cannot be read again.
+    """
     heads = _heads_of(transcript)
     keeps_content = heads.begin.mode == LogMode.FULL.value and transcript.begin is not None
     request = transcript.request_body()
@@ -56,7 +61,9 @@ def make_record(transcript: Transcript) -> Record:
         content = _content(transcript, heads, request, answer, decoded)
     elif keeps_content:
         content = _content(transcript, heads, None, None, None)
-    return _record(transcript, heads, decoded, content, _capture_status(transcript, heads.end, decoded))
+    status = _capture_status(transcript, heads.end, decoded)
+    usage = charged_usage(decoded, _priced_call(heads, decoded), prices)
+    return _record(transcript, heads, decoded, content, status, usage)
 
 
 def raw_only(record: Record) -> Record:
@@ -84,7 +91,7 @@ def without_bodies(transcript: Transcript) -> Record:
     """The row of an exchange whose segments cannot be read again."""
     heads = _heads_of(transcript)
     decoded = decode_exchange(_request(heads, None), _response(heads, None))
-    return _record(transcript, heads, decoded, None, "partial")
+    return _record(transcript, heads, decoded, None, "partial", Usage())
 
 
 def text(value: str, longest: int = MAX_TEXT_CHARACTERS) -> str:
@@ -132,7 +139,12 @@ def _heads_of(transcript: Transcript) -> _Heads:
 
 
 def _record(
-    transcript: Transcript, heads: _Heads, decoded: Decoded, content: Content | None, capture_status: str
+    transcript: Transcript,
+    heads: _Heads,
+    decoded: Decoded,
+    content: Content | None,
+    capture_status: str,
+    usage: Usage,
 ) -> Record:
     """The row. What is read from a body besides model, usage and how it ended is there only with its content."""
     begin, head, end = heads.begin, heads.head, heads.end
@@ -179,7 +191,7 @@ def _record(
         service_tier=label(decoded.service_tier),
         error_type=label(decoded.error_type),
         error_code=label(decoded.error_code),
-        usage=_usage(decoded),
+        usage=usage,
         upstream_id=label(decoded.upstream_id) if request is not None else None,
         user=label(begin.user) or (label(decoded.user) if request is not None else None),
         key=label(begin.key),
@@ -228,17 +240,20 @@ def _readable(body: BodySource) -> bytes | None:
 
 def _request(heads: _Heads, body: bytes | None) -> Request:
     begin = heads.begin
-    path, _, query = begin.target.partition(b"?")
-    if begin.upstream != DEFAULT_UPSTREAM:
-        path = path.removeprefix(b"/" + begin.upstream.encode())
     return Request(
         method=begin.method,
-        path=path,
-        query=query,
+        path=_path_upstream(begin),
+        query=begin.target.partition(b"?")[2],
         content_type=heads.request_type,
         content_encoding=heads.request_encoding,
         body=body,
     )
+
+
+def _path_upstream(begin: Begin) -> bytes:
+    """The path that the upstream sees, without the name under which the client reached it."""
+    path = begin.target.partition(b"?")[0]
+    return path if begin.upstream == DEFAULT_UPSTREAM else path.removeprefix(b"/" + begin.upstream.encode())
 
 
 def _response(heads: _Heads, body: bytes | None) -> Response:
@@ -263,17 +278,15 @@ def _capture_status(transcript: Transcript, end: End, decoded: Decoded) -> str:
     return text(decoded.capture_status)
 
 
-def _usage(decoded: Decoded) -> Usage:
-    usage = decoded.usage
-    return Usage(
-        verbatim=usage.verbatim,
-        source=usage.source,
-        input_tokens=usage.input_tokens,
-        cached_tokens=usage.cached_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        total_tokens=usage.total_tokens,
+def _priced_call(heads: _Heads, decoded: Decoded) -> PricedCall:
+    begin = heads.begin
+    return PricedCall(
+        url=begin.authority + _path_upstream(begin).decode("latin-1"),
+        route=decoded.route,
+        model_asked=decoded.model_asked,
+        model_served=decoded.model_served,
+        service_tier=decoded.service_tier,
+        started_at=_time(begin.wall_ns),
     )
 
 

@@ -57,8 +57,13 @@ class StoredExchange:
     output_tokens: int | None
     reasoning_tokens: int | None
     total_tokens: int | None
+    input_audio_tokens: int | None
+    output_audio_tokens: int | None
+    input_image_tokens: int | None
+    output_image_tokens: int | None
     cost: decimal.Decimal | None
     price_version: str | None
+    cost_status: str | None
     user: str | None
     key: str | None
     key_tail: str | None
