@@ -61,9 +61,8 @@ def make_record(transcript: Transcript, prices: Prices | None = None) -> Record:
         content = _content(transcript, heads, request, answer, decoded)
     elif keeps_content:
         content = _content(transcript, heads, None, None, None)
-    status = _capture_status(transcript, heads.end, decoded)
     usage = charged_usage(decoded, _priced_call(heads, decoded), prices)
-    return _record(transcript, heads, decoded, content, status, usage)
+    return _record(transcript, heads, decoded, content, usage)
 
 
 def raw_only(record: Record) -> Record:
@@ -91,7 +90,7 @@ def without_bodies(transcript: Transcript) -> Record:
     """The row of an exchange whose segments cannot be read again."""
     heads = _heads_of(transcript)
     decoded = decode_exchange(_request(heads, None), _response(heads, None))
-    return _record(transcript, heads, decoded, None, "partial", Usage())
+    return replace(_record(transcript, heads, decoded, None, Usage()), capture_status="partial")
 
 
 def text(value: str, longest: int = MAX_TEXT_CHARACTERS) -> str:
@@ -139,12 +138,7 @@ def _heads_of(transcript: Transcript) -> _Heads:
 
 
 def _record(
-    transcript: Transcript,
-    heads: _Heads,
-    decoded: Decoded,
-    content: Content | None,
-    capture_status: str,
-    usage: Usage,
+    transcript: Transcript, heads: _Heads, decoded: Decoded, content: Content | None, usage: Usage
 ) -> Record:
     """The row. What is read from a body besides model, usage and how it ended is there only with its content."""
     begin, head, end = heads.begin, heads.head, heads.end
@@ -170,7 +164,7 @@ def _record(
         authority=text(begin.authority),
         http_version=text(begin.http_version, MAX_LABEL_CHARACTERS),
         outcome=text(end.outcome, MAX_LABEL_CHARACTERS),
-        capture_status=capture_status,
+        capture_status=_capture_status(transcript, heads.end, decoded),
         log_mode=text(begin.mode, MAX_LABEL_CHARACTERS),
         stream=decoded.stream,
         request_bytes=_count(end.request_bytes),
