@@ -70,11 +70,12 @@ def read_message(
 
 def _with_media(item: dict[str, object], content: Content, cleaner: TextCleaner) -> list[object]:
     """The parts of the content, and what stands beside it: spoken answers, OpenRouter's pictures."""
-    beside: list[object] = [read_part(image, cleaner) for image in as_list(item.get("images"))]
-    if as_dict(item.get("audio")):
-        beside.append(read_media(as_dict(item["audio"]), "audio", cleaner))
-    if not beside:
+    images, audio = as_list(item.get("images")), as_dict(item.get("audio"))
+    if not (images or audio):
         return content.parts
+    beside: list[object] = [read_part(image, cleaner) for image in images]
+    if audio:
+        beside.append(read_media(audio, "audio", cleaner))
     said: list[object] = [text_part(content.text)] if content.text and not content.parts else content.parts
     return [*said, *beside]
 
@@ -82,7 +83,10 @@ def _with_media(item: dict[str, object], content: Content, cleaner: TextCleaner)
 def read_tool_calls(item: dict[str, object], cleaner: TextCleaner) -> list[ToolCall]:
     """The calls in `tool_calls`, and the one in `function_call` that came before there were any."""
     calls: list[ToolCall] = []
-    for raw in as_list(item.get("tool_calls"))[:MAX_TOOL_CALLS]:
+    given = as_list(item.get("tool_calls"))
+    if len(given) > MAX_TOOL_CALLS:
+        cleaner.flags.add("cut")
+    for raw in given[:MAX_TOOL_CALLS]:
         call = as_dict(raw)
         detail = as_dict(call.get("function")) or as_dict(call.get("custom"))
         if call:
@@ -107,7 +111,8 @@ def _tool_call(call_id: object, detail: dict[str, object], cleaner: TextCleaner)
 def _reasoning_of(item: dict[str, object], cleaner: TextCleaner) -> str | None:
     """DeepSeek's and vLLM's `reasoning_content`, OpenRouter's `reasoning`, or `reasoning_details`."""
     for name in ("reasoning_content", "reasoning", "reasoning_details"):
-        text = joined([joined_text(item.get(name))], cleaner)
+        value = item.get(name)
+        text = joined([joined_text(value)], cleaner) if value else None
         if text:
             return text
     return None

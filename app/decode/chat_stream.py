@@ -13,10 +13,10 @@ from app.decode.toolcalls import ToolCallFold
 
 MAX_CHOICES = 1_024
 
-TEXT_FIELDS = ("content", "refusal", "reasoning_content", "reasoning")
-FIRST_FIELDS = ("id", "object", "created", "model", "system_fingerprint", "provider")
+TEXT_FIELDS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+FIRST_FIELDS = frozenset({"id", "object", "created", "model", "system_fingerprint", "provider"})
 """Fields of a chunk of which the first that says something counts; Azure's first chunk has them empty."""
-LAST_FIELDS = ("service_tier", "x_groq", "citations")
+LAST_FIELDS = frozenset({"service_tier", "x_groq", "citations"})
 
 
 @dataclass(slots=True)
@@ -48,16 +48,17 @@ class _ChunkFold:
         self.dropped = 0
 
     def add_head(self, chunk: dict[str, object]) -> None:
-        for name in FIRST_FIELDS:
-            if chunk.get(name) and name not in self.head:
-                self.head[name] = chunk[name]
-        for name in LAST_FIELDS:
-            if chunk.get(name):
-                self.head[name] = chunk[name]
-        usage = as_dict(chunk.get("usage")) or as_dict(as_dict(chunk.get("x_groq")).get("usage"))
-        if usage:
+        for name, value in chunk.items():
+            if not value:
+                continue
+            if name in FIRST_FIELDS:
+                self.head.setdefault(name, value)
+            elif name in LAST_FIELDS:
+                self.head[name] = value
+        if chunk.get("usage") or chunk.get("x_groq"):
+            usage = as_dict(chunk.get("usage")) or as_dict(as_dict(chunk.get("x_groq")).get("usage"))
             # Cumulative where it comes more than once.
-            self.head["usage"] = usage
+            self.head["usage"] = usage or self.head.get("usage")
 
     def choice_at(self, item: dict[str, object], position: int) -> _Choice | None:
         index = as_index(item.get("index"))
@@ -115,21 +116,30 @@ def _fold(
 
 def _add_chat_choice(choice: _Choice, item: dict[str, object]) -> None:
     choice.whole = as_dict(item.get("message")) or choice.whole
-    delta = as_dict(item.get("delta"))
-    if not delta:
-        return
-    choice.role = choice.role or as_str(delta.get("role")) or None
-    for name in TEXT_FIELDS:
-        piece = delta.get(name)
-        if isinstance(piece, str):
-            choice.texts.setdefault(name, []).append(piece)
-    choice.parts.extend(as_list(delta.get("content")))
-    choice.details.extend(as_list(delta.get("reasoning_details")))
-    choice.images.extend(as_list(delta.get("images")))
-    for call in as_list(delta.get("tool_calls")):
-        choice.tools.add(call)
-    _add_function(choice, as_dict(delta.get("function_call")))
-    _add_audio(choice, as_dict(delta.get("audio")))
+    for name, value in as_dict(item.get("delta")).items():
+        if name in TEXT_FIELDS and isinstance(value, str):
+            choice.texts.setdefault(name, []).append(value)
+        elif value:
+            _add_field(choice, name, value)
+
+
+def _add_field(choice: _Choice, name: str, value: object) -> None:
+    """Any field of a delta but a piece of text."""
+    if name == "role":
+        choice.role = choice.role or as_str(value)
+    elif name == "tool_calls":
+        for call in as_list(value):
+            choice.tools.add(call)
+    elif name == "content":
+        choice.parts.extend(as_list(value))
+    elif name == "reasoning_details":
+        choice.details.extend(as_list(value))
+    elif name == "images":
+        choice.images.extend(as_list(value))
+    elif name == "function_call":
+        _add_function(choice, as_dict(value))
+    elif name == "audio":
+        _add_audio(choice, as_dict(value))
 
 
 def _add_function(choice: _Choice, function: dict[str, object]) -> None:

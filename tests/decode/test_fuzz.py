@@ -22,6 +22,7 @@ def seeds() -> list[Seed]:
     return fixture_seeds() + recorded
 
 
+@pytest.mark.timeout(180)
 def test_a_hundred_thousand_mutants_give_as_many_values_none_of_them_late() -> None:
     campaign = Campaign(seeds(), number=20_261_122)
     campaign.run(MUTANTS)
