@@ -14,7 +14,7 @@ from app.proxy.answer_heads import head_of
 from app.proxy.answers import error_answer
 from app.proxy.client import ClientSide
 from app.proxy.context import ProxyContext
-from app.proxy.headers import Refusal
+from app.proxy.headers import Refusal, is_own
 from app.proxy.prepared import PreparedRequest
 from app.proxy.tee import Tee
 from app.proxy.upstream import (
@@ -33,6 +33,8 @@ _FAILURES = {
     FailureKind.CONNECT_TIMEOUT: Outcome.UPSTREAM_TIMED_OUT,
     FailureKind.INTERNAL: Outcome.PROXY_FAILED,
 }
+_MOST_HELD_PIECES = 8
+"""Reads of the upstream, of at most 256 KiB each, that may wait to go to the client."""
 _OUTCOME_SLOTS = {outcome.value: int(Slot[outcome.name]) for outcome in Outcome}
 _ACCEPTED, _IN_FLIGHT = int(Slot.EXCHANGES_ACCEPTED), int(Slot.EXCHANGES_IN_FLIGHT)
 _REQUEST_BYTES, _RESPONSE_BYTES = int(Slot.REQUEST_BYTES), int(Slot.RESPONSE_BYTES)
@@ -51,7 +53,9 @@ class ExchangeFlow:
         "_head_is_sent",
         "_informational",
         "_is_broken",
+        "_is_client_paused",
         "_is_closed",
+        "_is_holding",
         "_is_request_complete",
         "_length_digits",
         "_prepared",
@@ -86,6 +90,8 @@ class ExchangeFlow:
         self._response_trailers: Headers | None = None
         self._is_broken = False
         self._is_closed = False
+        self._is_client_paused = False
+        self._is_holding = False
         self._client_has_left = False
         self.is_done = False
 
@@ -129,7 +135,9 @@ class ExchangeFlow:
     def request_end(self, trailers: Headers) -> None:
         """The request is whole."""
         self._is_request_complete = True
-        self._request_trailers = trailers
+        self._request_trailers = (
+            [field for field in trailers if not is_own(field[0])] if trailers else trailers
+        )
 
     def request_broken(self, refusal: Refusal) -> None:
         """What the client sends is no valid request any more, or comes too late; flushes by itself."""
@@ -156,6 +164,8 @@ class ExchangeFlow:
         if self._context.rules.drain_on_abort and self._is_request_complete and self._call is not None:
             # The answer is read to its end for the record.
             self._client_has_left = True
+            self._is_holding = False
+            self._answer_data.clear()
             self._call.resume_reading()
             return
         self._client_has_left = True
@@ -165,12 +175,14 @@ class ExchangeFlow:
 
     def client_paused(self) -> None:
         """The client takes no more bytes for now."""
+        self._is_client_paused = True
         if self._call is not None and not self._client_has_left:
             self._call.pause_reading()
 
     def client_resumed(self) -> None:
         """The client takes bytes again."""
-        if self._call is not None:
+        self._is_client_paused = False
+        if self._call is not None and not self._is_holding:
             self._call.resume_reading()
 
     def stop(self) -> None:
@@ -208,7 +220,13 @@ class ExchangeFlow:
     def on_data(self, data: bytes) -> None:
         """The answer goes on."""
         self._tee.response_chunk(data)
+        if self._client_has_left:
+            return
         self._answer_data.append(data)
+        if len(self._answer_data) > _MOST_HELD_PIECES and self._call is not None:
+            # Only where the disk is waited for (fsync `always`) does more than one read gather here.
+            self._is_holding = True
+            self._call.pause_reading()
 
     def on_complete(self, trailers: Headers) -> None:
         """The answer is whole."""
@@ -294,6 +312,10 @@ class ExchangeFlow:
         for data in self._answer_data:
             client.send_data(data)
         self._answer_data.clear()
+        if self._is_holding:
+            self._is_holding = False
+            if self._call is not None and not self._is_client_paused:
+                self._call.resume_reading()
         if self._is_broken:
             client.abort()
         elif self._response_trailers is not None:

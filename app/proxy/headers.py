@@ -221,6 +221,11 @@ def request_head_bytes(request: RequestHead, upstream: Upstream) -> bytes:
     return b"\r\n".join(lines)
 
 
+def is_own(name: bytes) -> bool:
+    """Whether a field is one that clients may send to Verbatim, which never goes on."""
+    return name.lower().startswith(_OWN_PREFIX)
+
+
 @lru_cache(maxsize=1024)
 def is_taken_off(name: bytes) -> bool:
     """Whether an answer's field never reaches the client, whatever its value."""

@@ -74,7 +74,11 @@ class WorkerServer(uvicorn.Server):
     def _check_connections(self, now_ns: int) -> None:
         for connection in list(self.server_state.connections):
             if isinstance(connection, ExchangeProtocol):
-                connection.check(now_ns)
+                try:
+                    connection.check(now_ns)
+                except Exception as error:  # noqa: BLE001 - one connection's fault must not end the others' deadlines
+                    _log.exception("check_failed", error)
+                    connection.stop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """The drain: everything that ends in time ends whole, the rest is cut and recorded as `proxy_stopped`."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from app.exchange import AnswerHead, Begin, End, FrameType, Note
+from app.journal.disk import Disk
 from app.journal.reader import JournalDirectory, SegmentReader
 from app.journal.writer import JournalRules, JournalWriter
 from app.proxy.application import create_application
@@ -138,13 +139,14 @@ async def running_proxy(
     shell: str = "fast",
     journal: dict[str, Any] | None = None,
     pool: dict[str, Any] | None = None,
+    disk: Disk | None = None,
     drain_seconds: float = 5.0,
     **rules: Any,
 ) -> AsyncIterator[Proxy]:
     """A listener in front of these upstreams."""
     journal_dir = folder / "journal"
     journal_rules = JournalRules(**{"min_free_bytes": 0, **(journal or {})})
-    writer = JournalWriter(journal_dir, 0, "test", journal_rules)
+    writer = JournalWriter(journal_dir, 0, "test", journal_rules, disk)
     writer.open()
     client = UpstreamPool(**{"tls": None, **(pool or {})})
     metrics = MetricsMap(1)

@@ -86,6 +86,7 @@ def test_what_is_read_by_lines_llhttp_reads_alike(
     first: bytes, head_fields: list[tuple[bytes, bytes, bytes]]
 ) -> None:
     raw = b"\r\n".join([first, *[b"".join(each) for each in head_fields], b"\r\n"])
+    raw = raw[: raw.index(b"\r\n\r\n") + 4]
     heads = AnswerHeads()
     found = heads.read(raw + b"body")
     assert (found is None) == (heads.read(raw) is None), "what is remembered changes nothing"
@@ -118,9 +119,7 @@ def test_a_plain_head_is_read_by_lines_and_its_lines_pass_as_they_came() -> None
     assert found is not None
     head, size = found
     assert size == len(PLAIN)
-    assert (
-        head.passed == [b"Date: Sun", b"X-A:  b c \xe9 ".rstrip(), *PLAIN.split(b"\r\n")[3:6]] or head.passed
-    )
+    assert head.passed == PLAIN.split(b"\r\n")[1:6]
     again = heads.read(PLAIN)
     assert again is not None
     assert again[0].lines == head.lines, "the very same objects"

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import threading
 from typing import cast
 
 import pytest
 
+from app.journal.disk import RealDisk
 from tests.fakes.upstream import ScriptedUpstream, answering
 from tests.proxy.harness import running_proxy
 
@@ -406,6 +408,49 @@ async def test_with_fsync_always_bytes_leave_after_the_disk_has_them(tmp_path, s
         for _ in range(20):
             assert (await proxy.ask(POST)).endswith(b"{}")
         assert len(await proxy.ended(20)) == 20
+
+
+class StalledDisk(RealDisk):
+    """Syncs of a file return when they are allowed to."""
+
+    def __init__(self) -> None:
+        self.may_sync = threading.Event()
+        self.may_sync.set()
+
+    def sync(self, fd: int) -> None:
+        self.may_sync.wait(20)
+        super().sync(fd)
+
+
+async def test_with_fsync_always_a_disk_that_stalls_stops_the_upstream_and_gathers_little(tmp_path, shell):
+    size_bytes, sent = 64 << 20, 0
+
+    async def script(connection):
+        nonlocal sent
+        await connection.read_request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size_bytes)
+        for _ in range(size_bytes >> 16):
+            await connection.send(bytes(64 << 10))
+            sent += 64 << 10
+
+    disk = StalledDisk()
+    async with (
+        ScriptedUpstream(script) as upstream,
+        running_proxy(
+            tmp_path, upstream.address(), shell=shell, journal={"fsync": "always"}, disk=disk
+        ) as proxy,
+    ):
+        disk.may_sync.clear()
+        reader, writer = await proxy.connect()
+        writer.write(LAST_GET)
+        await asyncio.sleep(0.5)
+        assert sent < size_bytes // 2
+        assert proxy.context.journal.position < size_bytes // 2
+        disk.may_sync.set()
+        assert len(await reader.read()) > size_bytes
+        [recorded] = await proxy.ended()
+        assert recorded.outcome == "completed" and recorded.end.response_bytes == size_bytes
+        writer.close()
 
 
 async def test_a_slow_client_slows_its_own_upstream(tmp_path, shell):

@@ -70,6 +70,20 @@ async def test_trailers_and_informational_answers_pass(tmp_path):
         assert [name for name, _ in recorded.end.trailers] == [b"X-Checksum", b"X-Two"]
 
 
+async def test_our_own_fields_never_go_on_in_trailers_either(tmp_path):
+    request = (
+        b"POST /v1/x HTTP/1.1\r\nHost: p\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        b"3\r\nabc\r\n0\r\nX-Verbatim-User: me\r\nX-Sum: 1\r\n\r\n"
+    )
+    async with (
+        ScriptedUpstream(answering(OK)) as upstream,
+        running_proxy(tmp_path, upstream.address()) as proxy,
+    ):
+        await proxy.ask(request)
+        [seen] = upstream.requests
+        assert (seen.body, seen.trailers) == (b"abc", [(b"X-Sum", b"1")])
+
+
 async def test_100_continue_is_sent_once_the_upstream_is_there(tmp_path):
     async with (
         ScriptedUpstream(answering(OK)) as upstream,
