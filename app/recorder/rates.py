@@ -21,6 +21,7 @@ PARTS: dict[str, frozenset[str]] = {
     "cached_tokens": frozenset({"input", "read"}),
     "cache_write_tokens": frozenset({"input", "write"}),
     "cache_write_1h_tokens": frozenset({"input", "write", "1h"}),
+    "cache_write_12h_tokens": frozenset({"input", "write", "12h"}),
     "input_audio_tokens": frozenset({"input", "audio"}),
     "cached_audio_tokens": frozenset({"input", "audio", "read"}),
     "input_image_tokens": frozenset({"input", "image"}),
@@ -37,7 +38,7 @@ PARTS: dict[str, frozenset[str]] = {
 }
 """Every unit that can have a price, with what it is; a unit whose words are more is part of one whose are fewer."""
 
-MUST_COST = ("input_tokens", "output_tokens", "audio_seconds", "pages")
+MUST_COST = ("input_tokens", "output_tokens", "cache_write_12h_tokens", "audio_seconds", "pages")
 """Where these were used and have no price, no cost is known."""
 
 _EXACT = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
@@ -79,6 +80,7 @@ COUNTERS: dict[str, Counter] = {
     "cached_tokens": lambda usage: usage.cached_tokens or 0,
     "cache_write_tokens": lambda usage: usage.cache_write_tokens or 0,
     "cache_write_1h_tokens": lambda usage: usage.detail.cache_write_1h_tokens or 0,
+    "cache_write_12h_tokens": lambda usage: usage.detail.cache_write_12h_tokens or 0,
     "input_audio_tokens": lambda usage: usage.input_audio_tokens or 0,
     "cached_audio_tokens": lambda usage: _shared(
         usage.detail.cached_audio_tokens, usage, usage.input_audio_tokens
