@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.decode.jsonsafe import TextCleaner, as_dict, as_index, as_list, as_str
 from app.decode.media import read_media
-from app.decode.parts import Content, joined, joined_text, read_content, read_part, text_part
+from app.decode.parts import Content, joined, joined_text, read_content, read_part
 from app.decode.toolcalls import compact
 from app.decode.values import Answer, Message, ToolCall
 
@@ -44,6 +46,16 @@ def read_chat_answer(body: dict[str, object], cleaner: TextCleaner) -> Answer:
     )
 
 
+def read_stored_messages(body: dict[str, object], cleaner: TextCleaner) -> Answer:
+    """The list of a stored completion's messages; their parts stand in `content_parts`."""
+    items = [as_dict(item) for item in as_list(body.get("data"))[:MAX_MESSAGES]]
+    messages = [
+        read_message({**item, "content": item.get("content_parts") or item.get("content")}, cleaner)
+        for item in items
+    ]
+    return Answer(messages=[replace(message, direction="response") for message in messages])
+
+
 def read_message(
     item: dict[str, object],
     cleaner: TextCleaner,
@@ -69,14 +81,17 @@ def read_message(
 
 
 def _with_media(item: dict[str, object], content: Content, cleaner: TextCleaner) -> list[object]:
-    """The parts of the content, and what stands beside it: spoken answers, OpenRouter's pictures."""
+    """The parts of the content, and what stands beside it: citations, spoken answers, OpenRouter's pictures."""
     images, audio = as_list(item.get("images")), as_dict(item.get("audio"))
-    if not (images or audio):
+    cited = as_list(item.get("annotations"))
+    if not (images or audio or cited):
         return content.parts
+    said = content.parts
+    if not said and content.text:
+        said = [read_part({"type": "text", "text": content.text, "annotations": cited}, cleaner)]
     beside: list[object] = [read_part(image, cleaner) for image in images]
     if audio:
         beside.append(read_media(audio, "audio", cleaner))
-    said: list[object] = [text_part(content.text)] if content.text and not content.parts else content.parts
     return [*said, *beside]
 
 

@@ -14,6 +14,7 @@ from app.decode.toolcalls import ToolCallFold
 MAX_CHOICES = 1_024
 
 TEXT_FIELDS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+LIST_FIELDS = frozenset({"reasoning_details", "images", "annotations"})
 FIRST_FIELDS = frozenset({"id", "object", "created", "model", "system_fingerprint", "provider"})
 """Fields of a chunk of which the first that says something counts; Azure's first chunk has them empty."""
 LAST_FIELDS = frozenset({"service_tier", "x_groq", "citations"})
@@ -26,8 +27,7 @@ class _Choice:
     role: str | None = None
     texts: dict[str, list[str]] = field(default_factory=dict)
     parts: list[object] = field(default_factory=list)
-    details: list[object] = field(default_factory=list)
-    images: list[object] = field(default_factory=list)
+    lists: dict[str, list[object]] = field(default_factory=dict)
     tools: ToolCallFold = field(default_factory=ToolCallFold)
     function_name: str | None = None
     function_pieces: list[str] = field(default_factory=list)
@@ -132,10 +132,8 @@ def _add_field(choice: _Choice, name: str, value: object) -> None:
             choice.tools.add(call)
     elif name == "content":
         choice.parts.extend(as_list(value))
-    elif name == "reasoning_details":
-        choice.details.extend(as_list(value))
-    elif name == "images":
-        choice.images.extend(as_list(value))
+    elif name in LIST_FIELDS:
+        choice.lists.setdefault(name, []).extend(as_list(value))
     elif name == "function_call":
         _add_function(choice, as_dict(value))
     elif name == "audio":
@@ -163,10 +161,7 @@ def _whole_chat_choice(index: int, choice: _Choice) -> object:
     if choice.parts:
         said = message.get("content")
         message["content"] = _joined_parts(([{"type": "text", "text": said}] if said else []) + choice.parts)
-    if choice.details:
-        message["reasoning_details"] = choice.details
-    if choice.images:
-        message["images"] = choice.images
+    message.update(choice.lists)
     calls = choice.tools.calls()
     if calls:
         message["tool_calls"] = calls

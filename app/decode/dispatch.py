@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from app.decode.anthropic import read_anthropic_answer, read_anthropic_request, read_token_count
-from app.decode.anthropic_stream import fold_anthropic
-from app.decode.chat import read_chat_answer, read_chat_request
-from app.decode.chat_stream import fold_chat, fold_completions
-from app.decode.completions import read_completions_answer, read_completions_request
 from app.decode.content import ContentStatus, decode_content
 from app.decode.counting import Counting, counting_of
-from app.decode.embeddings import read_embeddings_answer, read_embeddings_request
 from app.decode.envelope import read_envelope
 from app.decode.events import Fold, StreamEvents, read_events
 from app.decode.jsonsafe import TextCleaner, as_dict, read_json
+from app.decode.multipart import form_fields, read_form
 from app.decode.preview import preview_answer, preview_request, preview_text
-from app.decode.responses import read_responses_answer, read_responses_request
-from app.decode.responses_stream import fold_responses
 from app.decode.route import model_in_path, route_of
+from app.decode.table import Decoder, decoder_for
 from app.decode.usage import read_usage
 from app.decode.values import Answer, Decoded, ErrorInfo, Message, Request, Response
 
@@ -36,36 +30,6 @@ _STATUS_OF_CONTENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Decoder:
-    """How one endpoint is read."""
-
-    read_request: Callable[[dict[str, object], TextCleaner], list[Message]] | None
-    """None where a request says nothing."""
-    read_answer: Callable[[dict[str, object], TextCleaner], Answer]
-    fold: Callable[[StreamEvents, TextCleaner], Fold] | None = None
-
-
-DECODERS = {
-    "chat/completions": Decoder(read_chat_request, read_chat_answer, fold_chat),
-    "completions": Decoder(read_completions_request, read_completions_answer, fold_completions),
-    "embeddings": Decoder(read_embeddings_request, read_embeddings_answer),
-    "messages": Decoder(read_anthropic_request, read_anthropic_answer, fold_anthropic),
-    "messages/count_tokens": Decoder(read_anthropic_request, read_token_count),
-    "responses": Decoder(read_responses_request, read_responses_answer, fold_responses),
-    "responses/compact": Decoder(read_responses_request, read_responses_answer, fold_responses),
-    "responses/input_tokens": Decoder(read_responses_request, read_token_count),
-    "responses/{id}/cancel": Decoder(None, read_responses_answer),
-}
-"""By route; only what POST makes is read so: a GET of the same path lists what was stored."""
-
-STORED_DECODERS = {
-    "chat/completions/{id}": Decoder(None, read_chat_answer),
-    "responses/{id}": Decoder(None, read_responses_answer, fold_responses),
-}
-"""By route, for GET: an answer that was made before, or is being made in the background."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Half:
     """One half of an exchange as far as it could be read."""
 
@@ -79,7 +43,7 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
     """What an exchange means. Total: any bytes give a value, and nothing is raised."""
     cleaner = TextCleaner()
     route = route_of(request.method, request.path)
-    decoder = _decoder_of(request.method, route)
+    decoder = decoder_for(request.method, route)
     is_stream = has_events(response)
     asked = _read_request(request, decoder, cleaner)
     told = _read_response(response, decoder, is_stream, cleaner)
@@ -102,11 +66,17 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
         error_type=error.type,
         error_code=error.code,
         error_message=error.message,
-        request_preview=preview_request(asked.messages, cleaner),
+        request_preview=preview_request(asked.messages, cleaner) or _sum_up(decoder, asked.body, cleaner),
         response_preview=preview_answer(answer, cleaner),
         messages=asked.messages + answer.messages,
         text_flags=tuple(sorted(cleaner.flags)),
     )
+
+
+def _sum_up(decoder: Decoder | None, asked: dict[str, object], cleaner: TextCleaner) -> str | None:
+    if decoder is None or decoder.sum_up is None:
+        return None
+    return preview_text(decoder.sum_up(asked, cleaner), cleaner)
 
 
 def has_events(response: Response) -> bool:
@@ -119,12 +89,6 @@ def media_type(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
 
 
-def _decoder_of(method: str, route: str) -> Decoder | None:
-    if method == "POST":
-        return DECODERS.get(route)
-    return STORED_DECODERS.get(route) if method == "GET" else None
-
-
 def _capture_status(decoder: Decoder | None, asked: str, told: str) -> str:
     if decoder is None:
         return "opaque"
@@ -132,16 +96,28 @@ def _capture_status(decoder: Decoder | None, asked: str, told: str) -> str:
 
 
 def _read_request(request: Request, decoder: Decoder | None, cleaner: TextCleaner) -> _Half:
-    body, status = _undo_codings(request.body, request.content_encoding)
-    value: object = None
-    if body and not media_type(request.content_type).startswith("multipart/"):
-        value = read_json(body, cleaner.flags)
+    value, status = _request_value(request, cleaner)
     fields = as_dict(value)
     read = decoder.read_request if decoder is not None else None
-    if status == "decoded" and read is not None and not fields:
+    is_missing = decoder is not None and (decoder.needs_body or not isinstance(value, dict | None))
+    if status == "decoded" and read is not None and not fields and is_missing:
         status = "unreadable"
     messages = read(fields, cleaner) if read is not None and fields else []
     return _Half(status, fields, messages, Answer())
+
+
+def _request_value(request: Request, cleaner: TextCleaner) -> tuple[object, str]:
+    """What the body says, a form as the object it stands for; an empty string where it says nothing that is JSON."""
+    form = request.form
+    body, status = _undo_codings(request.body, request.content_encoding)
+    if form is None and body and media_type(request.content_type).startswith("multipart/"):
+        form = read_form([body], request.content_type or "")
+    elif form is None:
+        value = read_json(body, cleaner.flags) if body else None
+        return ("" if value is None and body.strip() not in (b"", b"null") else value), status
+    if not form.is_whole:
+        return form_fields(form), "partial" if form.items else "unreadable"
+    return form_fields(form), "decoded"
 
 
 def _read_response(
@@ -150,6 +126,8 @@ def _read_response(
     body, status = _undo_codings(response.body, response.content_encoding)
     if status == "decoded" and not response.complete:
         status = "partial"
+    if decoder is not None and decoder.gives_file and 200 <= (response.status or 0) < 300:
+        return _read_text(body, response, decoder, status, cleaner)
     if is_stream and decoder is not None and decoder.fold is not None:
         events = read_events(body, cleaner.flags)
         if events.events or events.is_done or not body.lstrip().startswith((b"{", b"[")):
@@ -185,7 +163,7 @@ def _read_whole(
     if value is None and decoder is not None and decoder.fold is not None and _looks_like_events(body):
         return _read_stream(read_events(body, cleaner.flags), decoder, decoder.fold, status, cleaner)
     if value is None:
-        return _read_text(body, response, status, cleaner)
+        return _read_text(body, response, decoder, status, cleaner)
     fields = as_dict(value)
     answer = decoder.read_answer(fields, cleaner) if decoder is not None else _read_unknown(fields, cleaner)
     error = read_envelope(value, response.status, cleaner) or answer.error
@@ -194,8 +172,14 @@ def _read_whole(
     return _Half(status, fields, [], _with_error(answer, error))
 
 
-def _read_text(body: bytes, response: Response, status: str, cleaner: TextCleaner) -> _Half:
-    """An answer that is no JSON: a proxy's error page, a transcript, nothing at all, or damage."""
+def _read_text(
+    body: bytes, response: Response, decoder: Decoder | None, status: str, cleaner: TextCleaner
+) -> _Half:
+    """An answer that is no JSON: a file, a transcript, a proxy's error page, nothing at all, or damage."""
+    if decoder is not None and decoder.read_plain is not None and 200 <= (response.status or 0) < 300:
+        answer = decoder.read_plain(body, media_type(response.content_type), cleaner)
+        if answer is not None:
+            return _Half(status, {}, [], answer)
     is_error = response.status is not None and response.status >= 400
     text = None
     if media_type(response.content_type).startswith("text/"):

@@ -51,6 +51,15 @@ def read_responses_request(body: dict[str, object], cleaner: TextCleaner) -> lis
     return messages
 
 
+def read_input_items(body: dict[str, object], cleaner: TextCleaner) -> Answer:
+    """The list of a stored response's input items."""
+    items = as_list(body.get("data"))
+    if len(items) > MAX_MESSAGES:
+        cleaner.flags.add("cut")
+    messages = [_read_item(item, cleaner) for item in items[:MAX_MESSAGES]]
+    return Answer(messages=[replace(message, direction="response") for message in messages])
+
+
 def read_responses_answer(body: dict[str, object], cleaner: TextCleaner) -> Answer:
     """A `response` object; its status is the finish reason, `incomplete` and `failed` among them."""
     status = cleaner.label(body.get("status"))

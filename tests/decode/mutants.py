@@ -23,7 +23,7 @@ import zstandard
 from app.decode import Decoded, Request, Response, decode_exchange
 from app.decode.shown import show_message
 from tests.decode.reading import FIXTURES, PATHS
-from tests.replay.meaning import pair_halves, pairs
+from tests.replay.meaning import has_answer, pair_halves, pairs
 
 STATUSES = {"decoded", "partial", "unreadable", "too_large", "opaque"}
 SPLICES = [
@@ -83,7 +83,7 @@ def fixture_seeds() -> list[Seed]:
 
 def recorded_seeds(file: Path, longest_bytes: int) -> list[Seed]:
     """The recordings whose bodies are not longer."""
-    seeds = [Seed(*pair_halves(pair)) for pair in pairs(file) if pair["status"] >= 200]
+    seeds = [Seed(*pair_halves(pair)) for pair in pairs(file) if has_answer(pair)]
     return [seed for seed in seeds if 0 < seed.size_bytes <= longest_bytes]
 
 

@@ -187,3 +187,17 @@ def test_choices_and_calls_beyond_the_bounds_are_left_out_and_flagged() -> None:
     )
     decoded = decode_stream("chat", b"".join(call % (i, i) for i in range(5000)))
     assert (len(answers(decoded)[0].tool_calls), decoded.text_flags) == (4096, ("cut",))
+
+
+def test_pictures_and_citations_beside_the_text_are_parts() -> None:
+    body = (
+        b'data: {"choices":[{"index":0,"delta":{"content":"Hel"}}]}\n\n'
+        b'data: {"choices":[{"index":0,"delta":{"content":"lo","annotations":[{"type":"url_citation"}]}}]}\n\n'
+        b'data: {"choices":[{"index":0,"delta":{"images":[{"type":"image_url","image_url":{"url":"u"}}]},'
+        b'"finish_reason":"stop"}]}\n\n'
+    )
+    (message,) = answers(decode_stream("chat", body))
+    assert message.parts == [
+        {"type": "text", "text": "Hello", "annotations": [{"type": "url_citation"}]},
+        {"type": "image", "url": "u"},
+    ]

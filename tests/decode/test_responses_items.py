@@ -189,3 +189,21 @@ def test_a_stored_response_is_read_and_its_stream_too() -> None:
         )
         assert (answers(decoded)[0].text, decoded.capture_status) == ("Hello", "decoded")
         assert decoded.usage.source == "absent"
+
+
+def test_lists_of_what_was_stored_are_messages() -> None:
+    items = {
+        "object": "list",
+        "data": [{"type": "message", "role": "user", "content": "Hi"}, {"type": "item_reference"}],
+    }
+    stored = {
+        "object": "list",
+        "data": [
+            {"id": "m", "role": "user", "content": "Hi", "content_parts": [{"type": "text", "text": "Hi"}]}
+        ],
+    }
+    for path, body in (("responses/r/input_items", items), ("chat/completions/c/messages", stored)):
+        told = Response(200, "application/json", None, json.dumps(body).encode())
+        decoded = decode_exchange(Request("GET", b"/v1/" + path.encode()), told)
+        said = [(message.direction, message.role, message.text) for message in answers(decoded)]
+        assert (said[0], decoded.capture_status) == (("response", "user", "Hi"), "decoded")

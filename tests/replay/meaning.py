@@ -52,8 +52,7 @@ def compare_meanings(file: Path) -> MeaningReport:
     """Decodes every recording of a file."""
     report = MeaningReport()
     for number, pair in enumerate(pairs(file), 1):
-        if pair["status"] < 200:
-            # An upgrade: what follows is no HTTP.
+        if not has_answer(pair):
             continue
         report.total += 1
         try:
@@ -63,8 +62,15 @@ def compare_meanings(file: Path) -> MeaningReport:
             problems = [f"raised {type(error).__name__}: {error}"]
         else:
             report.statuses[decoded.capture_status] += 1
-        report.differences += [f"line {number} {pair['method']} {pair['url']}: {each}" for each in problems]
+        where = f"line {number} {pair.get('method')} {pair.get('url')}"
+        report.differences += [f"{where}: {each}" for each in problems]
     return report
+
+
+def has_answer(pair: dict[str, Any]) -> bool:
+    """False for upgrades: what follows is no HTTP."""
+    status = pair.get("status")
+    return isinstance(status, int) and status >= 200
 
 
 def pairs(file: Path) -> Iterator[dict[str, Any]]:
@@ -101,7 +107,7 @@ def pair_halves(pair: dict[str, Any]) -> tuple[Request, Response]:
 
 
 def _field(pair: dict[str, Any], half: str, name: str) -> str | None:
-    return next((str(v) for k, v in pair[f"{half}_headers"] if k.lower() == name), None)
+    return next((str(v) for k, v in pair.get(f"{half}_headers") or () if k.lower() == name), None)
 
 
 def _compare(pair: dict[str, Any], decoded: Decoded, report: MeaningReport) -> list[str]:
@@ -119,7 +125,7 @@ def _compare(pair: dict[str, Any], decoded: Decoded, report: MeaningReport) -> l
         report.streams += 1
         report.streams_agreeing += not problems
         return problems
-    body = None if pair["is_sse"] else _json(pair)
+    body = None if pair.get("is_sse") else _json(pair)
     expected = expected_of(body) if pair["status"] < 300 and decoded.capture_status == "decoded" else None
     if isinstance(body, dict) and expected is not None:
         told = usage_of(body) if decoded.usage.verbatim else None
@@ -131,7 +137,7 @@ def _compare(pair: dict[str, Any], decoded: Decoded, report: MeaningReport) -> l
 
 def _json(pair: dict[str, Any]) -> Any:
     try:
-        return json.loads(pair["response_body"] or "")
+        return json.loads(pair.get("response_body") or "")
     except ValueError:
         return None
 
