@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.decode.counting import Counting
+from app.decode.multipart import Form
 from app.decode.usage import Usage
 
 
@@ -20,6 +21,8 @@ class Request:
     content_encoding: str | None = None
     body: bytes | None = b""
     """None where the body is not available or too large to be read."""
+    form: Form | None = None
+    """What a multipart body that is too large to be held was read to, piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
