@@ -10,7 +10,7 @@ from app.decode.counting import Counting, counting_of
 from app.decode.envelope import read_envelope
 from app.decode.events import Fold, StreamEvents, read_events
 from app.decode.jsonsafe import TextCleaner, as_dict, read_json
-from app.decode.multipart import form_fields, read_form
+from app.decode.multipart import Form, form_fields, read_form
 from app.decode.preview import preview_answer, preview_request, preview_text
 from app.decode.route import model_in_path, route_of
 from app.decode.table import Decoder, decoder_for
@@ -107,17 +107,21 @@ def _read_request(request: Request, decoder: Decoder | None, cleaner: TextCleane
 
 
 def _request_value(request: Request, cleaner: TextCleaner) -> tuple[object, str]:
-    """What the body says, a form as the object it stands for; an empty string where it says nothing that is JSON."""
-    form = request.form
+    """What the body says, a form as the object that it stands for; an empty text where it is no JSON."""
+    if request.form is not None:
+        return form_fields(request.form), _form_status(request.form)
     body, status = _undo_codings(request.body, request.content_encoding)
-    if form is None and body and media_type(request.content_type).startswith("multipart/"):
+    if body and media_type(request.content_type).startswith("multipart/"):
         form = read_form([body], request.content_type or "")
-    elif form is None:
-        value = read_json(body, cleaner.flags) if body else None
-        return ("" if value is None and body.strip() not in (b"", b"null") else value), status
-    if not form.is_whole:
-        return form_fields(form), "partial" if form.items else "unreadable"
-    return form_fields(form), "decoded"
+        return form_fields(form), max(status, _form_status(form), key=SEVERITY.index)
+    value = read_json(body, cleaner.flags) if body else None
+    return "" if value is None and body.strip() not in (b"", b"null") else value, status
+
+
+def _form_status(form: Form) -> str:
+    if form.is_whole:
+        return "decoded"
+    return "partial" if form.items else "unreadable"
 
 
 def _read_response(
