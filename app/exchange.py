@@ -49,6 +49,25 @@ class LogMode(enum.Enum):
         return max(self, other, key=order.index)
 
 
+class SliceKind(enum.IntEnum):
+    """What a slice of a request's body holds, most lasting first; the numbers are part of what is stored."""
+
+    REST = 0
+    """All that is none of the others: names, punctuation, settings that may change with every call."""
+    TOOLS = 1
+    """Definitions of tools, schemas of answers."""
+    PROMPT = 2
+    """The system prompt: it may hold the time of day, and must not part a conversation from its beginning."""
+    LARGE = 3
+    """A picture, a recording or a file in base64."""
+    TALK = 4
+    """What was said, in order."""
+
+
+Slice = tuple[SliceKind, int]
+"""A slice of a body and where it ends, in bytes; it begins where the one before it ends."""
+
+
 class FrameType(enum.IntEnum):
     """What a frame tells; readers skip types they do not know."""
 
