@@ -124,6 +124,9 @@ class Delivery:
         except (PoisonError, FrameError):
             return True
         self._status.batches += 1
+        if done.stored_whole:
+            self._status.stored_whole += done.stored_whole
+            _events.error("bodies_stored_whole", bodies=done.stored_whole)
         fates += [(transcript, self._fate(transcript.id, done)) for transcript, _ in items]
         return False
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from app.clock import id_milliseconds, utc_from_ns
 from app.decode import Decoded, Request, Response, decode_exchange
-from app.exchange import AnswerHead, Begin, End, KeptHeaders, LogMode, Outcome
+from app.decode.slices import cut_body
+from app.exchange import AnswerHead, Begin, End, KeptHeaders, LogMode, Outcome, Slice
 from app.recorder.bodies import whole_body
 from app.recorder.charges import charged_usage
 from app.recorder.prices import PricedCall, Prices
@@ -54,11 +55,11 @@ def make_record(transcript: Transcript, prices: Prices | None = None) -> Record:
     keeps_content = heads.begin.mode == LogMode.FULL.value and transcript.begin is not None
     request = transcript.request_body()
     response = transcript.response_body()
-    decoded = _decode(heads, request, response)
+    decoded, cut = _decode(heads, request, response)
     content = None
     if keeps_content and heads.begin.bodies_kept:
         answer = response if heads.head is not None else None
-        content = _content(transcript, heads, request, answer, decoded)
+        content = replace(_content(transcript, heads, request, answer, decoded), request_cut=cut)
     elif keeps_content:
         content = _content(transcript, heads, None, None, None)
     usage = charged_usage(decoded, _priced_call(heads, decoded), prices)
@@ -216,16 +217,18 @@ def _content(
     )
 
 
-def _decode(heads: _Heads, request: BodySource, response: BodySource) -> Decoded:
+def _decode(heads: _Heads, request: BodySource, response: BodySource) -> tuple[Decoded, list[Slice] | None]:
+    """What an exchange means, and where its request's body is cut; what is coded or too large is not."""
     asked: bytes | None = b""
     told: bytes | None = b""
     if heads.begin.bodies_kept:
         asked, told = _readable(request), _readable(response)
     try:
-        return decode_exchange(_request(heads, asked), _response(heads, told))
+        decoded = decode_exchange(_request(heads, asked), _response(heads, told))
+        return decoded, cut_body(asked) if asked and heads.request_encoding is None else None
     except Exception as error:  # noqa: BLE001 - a decoder's fault must not stop what is recorded
         _events.exception("decoder_failed", error)
-        return Decoded(route="other", stream=False, capture_status="unreadable")
+        return Decoded(route="other", stream=False, capture_status="unreadable"), None
 
 
 def _readable(body: BodySource) -> bytes | None:

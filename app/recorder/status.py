@@ -24,6 +24,8 @@ class RecorderStatus:
     quarantined: int = 0
     raw_only: int = 0
     """Exchanges that PostgreSQL took only without what was derived from them."""
+    stored_whole: int = 0
+    """Bodies that were to be stored in slices, which would not have given them back; each is kept whole."""
     carried: int = 0
     crashed: int = 0
     """Exchanges whose writer died before their end."""

@@ -1,15 +1,25 @@
-"""Rebuilds bodies from their slices, each proved by its node, a few megabytes at a time."""
+"""Rebuilds bodies from their slices, each proved by its node, a few megabytes at a time.
+
+The names of all slices are read first, in one statement a chain: 10,000 of them take 2 MB. Their bytes follow in
+windows, so that memory does not grow with a body.
+"""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.errors import StoreError
+from app.exchange import SliceKind
+from app.store.layout import parts_of
 from app.store.pieces import decode_piece
 from app.store.pool import Pool
 from app.store.statements import statements
+
+if TYPE_CHECKING:
+    from app.store.pool import Connection
 
 WINDOW_BYTES = 4 << 20
 """Bytes that are fetched at once; one slice may go over it."""
@@ -30,7 +40,7 @@ class StoredBody:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Where the slices of a body are: a head slice, the chain that ends in a tip, a tail slice."""
+    """Where the slices of a body are: the chain of a tip alone, or both chains and the layout in the tail."""
 
     project_id: int
     week: datetime.date
@@ -46,10 +56,12 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class PieceName:
-    """One slice, without its bytes."""
+    """One slice, or a part of it, without its bytes."""
 
     node: bytes
     raw_bytes: int
+    offset: int = 0
+    """Where the part begins in its slice."""
 
 
 class BodyReader:
@@ -61,32 +73,45 @@ class BodyReader:
 
     async def pieces(self, manifest: Manifest) -> list[PieceName]:
         """The slices of a body in order; raises StoreError where one is gone."""
-        names: list[PieceName] = []
         async with self._pool.transaction(readonly=True) as connection:
-            for tip in (manifest.head, manifest.tip, manifest.tail):
-                if tip is None:
-                    continue
-                rows = await connection.fetch(self._sql["chain"], manifest.project_id, manifest.week, tip)
-                if not rows or rows[0]["parent"] is not None:
-                    raise StoreError(f"the slices that lead to {tip.hex()} are not all there")
-                names += [PieceName(row["node"], row["raw_bytes"]) for row in rows]
+            head, tip, tail = [
+                await self._chain(connection, manifest, end)
+                for end in (manifest.head, manifest.tip, manifest.tail)
+            ]
+        if not tail:
+            return head + tip
+        layout = b"".join([chunk async for chunk in self.read(manifest, tail)])
+        names: list[PieceName] = []
+        for part in parts_of(layout, len(head), len(tip)):
+            if part.kind == SliceKind.REST:
+                names.append(PieceName(tail[0].node, part.length_bytes, part.index))
+            else:
+                names.append((tip if part.kind == SliceKind.TALK else head)[part.index])
         return names
+
+    async def _chain(self, connection: Connection, manifest: Manifest, end: bytes | None) -> list[PieceName]:
+        """The slices that lead to a node, and its own."""
+        if end is None:
+            return []
+        rows = await connection.fetch(self._sql["chain"], manifest.project_id, manifest.week, end)
+        if not rows or rows[0]["parent"] is not None:
+            raise StoreError(f"the slices that lead to {end.hex()} are not all there")
+        return [PieceName(row["node"], row["raw_bytes"]) for row in rows]
 
     async def read(self, manifest: Manifest, names: Sequence[PieceName]) -> AsyncIterator[bytes]:
         """The bytes of slices in order."""
         for window in _windows(names):
-            wanted = [each.node for each in window]
+            wanted = sorted({each.node for each in window})
             async with self._pool.transaction(readonly=True) as connection:
-                rows = await connection.fetch(
-                    self._sql["pieces"], manifest.project_id, manifest.week, sorted(set(wanted))
-                )
+                rows = await connection.fetch(self._sql["pieces"], manifest.project_id, manifest.week, wanted)
             found = {row["node"]: row for row in rows}
             del rows
-            for node in wanted:
-                if node not in found:
-                    raise StoreError(f"piece {node.hex()} is gone")
-                row = found[node]
-                yield decode_piece(node, row["parent"], row["raw_bytes"], row["coding"], row["data"])
+            for name in window:
+                if name.node not in found:
+                    raise StoreError(f"piece {name.node.hex()} is gone")
+                row = found[name.node]
+                piece = decode_piece(name.node, row["parent"], row["raw_bytes"], row["coding"], row["data"])
+                yield piece[name.offset : name.offset + name.raw_bytes]
 
 
 def _windows(names: Sequence[PieceName]) -> Iterator[list[PieceName]]:

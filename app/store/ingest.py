@@ -10,20 +10,20 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from app.clock import id_milliseconds, utc_from_ns, utc_now
 from app.errors import PoisonError, StoreError, StoreUnavailableError
+from app.store.content import ContentWriter
 from app.store.counted import count_once
 from app.store.failures import is_missing_partition
 from app.store.partitions import Partitions
 from app.store.periods import day_of_id, week_number
-from app.store.pieces import PieceBatch, encode_chunk_times
 from app.store.pool import Pool
-from app.store.record import Content, Delivered, Record, SegmentAccount
+from app.store.record import Delivered, Record, SegmentAccount
 from app.store.retention import Horizon
 from app.store.rows import Placed, columns, daily_user_rows, exchange_row, hourly_rows, segment_row
 from app.store.statements import statements
@@ -59,6 +59,7 @@ class Ingest:
         self._recorder_id = recorder_id
         self._horizon = horizon or Horizon()
         self._partitions = Partitions(pool)
+        self._content = ContentWriter()
         self._project_ids: dict[str, int] = {}
         self._sql = statements("ingest")
 
@@ -71,11 +72,11 @@ class Ingest:
         contentless = frozenset(_older(kept, self._horizon.oldest_content(now)))
         try:
             placed = await self._place(kept)
-            recorded, erased = await self._write(placed, contentless, accounts)
+            done = await self._write(placed, contentless, accounts)
         except StoreError:
             self._project_ids.clear()  # another database may stand there at the next try
             raise
-        return Delivered(recorded, erased, expired)
+        return replace(done, expired=expired)
 
     async def account(self, accounts: Sequence[SegmentAccount]) -> None:
         """Writes accounts of segments alone; what is there stays as it is."""
@@ -116,7 +117,7 @@ class Ingest:
 
     async def _write(
         self, placed: list[Placed], contentless: frozenset[bytes], accounts: Sequence[SegmentAccount]
-    ) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    ) -> Delivered:
         """One transaction; once more where a partition was missing."""
         for attempt in range(2):
             try:
@@ -137,21 +138,22 @@ class Ingest:
         placed: list[Placed],
         contentless: frozenset[bytes],
         accounts: Sequence[SegmentAccount],
-    ) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    ) -> Delivered:
         recorded: frozenset[bytes] = frozenset()
         erased: frozenset[bytes] = frozenset()
         try:
             if placed:
                 recorded, erased = await self._insert_exchanges(connection, placed)
             fresh = [each for each in placed if each.record.id in recorded]
-            await self._insert_content(connection, [p for p in fresh if p.record.id not in contentless])
+            full = [each for each in fresh if each.record.id not in contentless]
+            stored_whole = await self._content.write(connection, full)
             await self._add_sums(connection, await count_once(connection, fresh))
             await self._account(connection, accounts)
         except asyncpg.CheckViolationError as error:
             if is_missing_partition(error):
                 raise _MissingPartition(error.table_name) from error
             raise
-        return recorded, erased
+        return Delivered(recorded, erased, frozenset(), stored_whole)
 
     async def _insert_exchanges(
         self, connection: Connection, placed: list[Placed]
@@ -162,16 +164,6 @@ class Ingest:
         answers = await connection.fetch(self._sql["insert_exchanges"], *columns(rows))
         recorded = frozenset(row["id"].bytes for row in answers if row["recorded"])
         return recorded, frozenset(row["id"].bytes for row in answers if not row["recorded"])
-
-    async def _insert_content(self, connection: Connection, placed: list[Placed]) -> None:
-        pieces = PieceBatch()
-        rows = []
-        for each in placed:
-            if (content := each.record.content) is not None:
-                rows.append(_transcript_row(each, content, pieces))
-        if rows:
-            await pieces.write(connection)
-            await connection.execute(self._sql["insert_transcripts"], *columns(rows))
 
     async def _add_sums(self, connection: Connection, placed: list[Placed]) -> None:
         if rows := hourly_rows(placed):
@@ -210,18 +202,3 @@ def _older(records: Iterable[Record], oldest: datetime.datetime | None) -> Itera
     if oldest is None:
         return []
     return [each.id for each in records if utc_from_ns(id_milliseconds(each.id) * 1_000_000) < oldest]
-
-
-def _transcript_row(placed: Placed, content: Content, pieces: PieceBatch) -> tuple[Any, ...]:
-    """A row for insert_transcripts; its slices join the batch."""
-    place = (placed.project_id, placed.week)
-    return (
-        *(placed.project_id, uuid.UUID(bytes=placed.record.id), placed.week),
-        pieces.add_headers(place, content.request_headers),
-        pieces.add_headers(place, content.response_headers),
-        pieces.add_headers(place, content.trailers or None),
-        pieces.add(place, content.request_body),
-        pieces.add(place, content.response_body),
-        encode_chunk_times(content.chunk_times),
-        *(content.request_preview, content.response_preview, content.facts),
-    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.exchange import KeptHeaders
+from app.exchange import KeptHeaders, Slice
 
 SLICE_BYTES = 4 << 20
 """Longest slice of a body that is kept as one piece."""
@@ -53,6 +53,8 @@ class Content:
     response_preview: str | None
     facts: str | None = None
     """JSON text, safe for jsonb; written by a later decoder."""
+    request_cut: Sequence[Slice] | None = None
+    """Where the request's body is cut; None where it is kept whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +167,5 @@ class Delivered:
     recorded: frozenset[bytes]
     erased: frozenset[bytes]
     expired: frozenset[bytes]
+    stored_whole: int = 0
+    """Bodies that could be cut, but whose slices would not have given them back."""

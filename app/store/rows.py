@@ -7,7 +7,7 @@ import decimal
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -27,6 +27,44 @@ class Placed:
     def week(self) -> datetime.date:
         """The Monday of the week in which the exchange began, by its id."""
         return week_of_id(self.record.id)
+
+
+class Summed(Protocol):
+    """What says in which sums an exchange is."""
+
+    @property
+    def started_at(self) -> datetime.datetime: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def model_served(self) -> str | None: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def key(self) -> str | None: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def user(self) -> str | None: ...
+
+
+def hour_key(project_id: int, it: Summed) -> tuple[Any, ...]:
+    """The key of usage_hourly."""
+    hour = it.started_at.replace(minute=0, second=0, microsecond=0)
+    status_class = it.status // 100 if it.status is not None else 0
+    return (project_id, hour, _model(it), it.route, it.key or "", status_class, it.outcome)
+
+
+def user_key(project_id: int, it: Summed) -> tuple[Any, ...]:
+    """The key of usage_daily_users; of exchanges that have a user."""
+    return (project_id, it.started_at.date(), it.user, _model(it))
+
+
+def _model(it: Summed) -> str:
+    """The model asked for; what reads an answer that was made before names only the model served."""
+    return it.model or it.model_served or ""
 
 
 def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
@@ -69,11 +107,7 @@ def hourly_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
     """Rows for add_hourly, in the order of their key."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for each in placed:
-        r = each.record
-        hour = r.started_at.replace(minute=0, second=0, microsecond=0)
-        status_class = r.status // 100 if r.status is not None else 0
-        key = (each.project_id, hour, _model(r), r.route, r.key or "", status_class, r.outcome)
-        groups.setdefault(key, []).append(r)
+        groups.setdefault(hour_key(each.project_id, each.record), []).append(each.record)
     return [
         (
             *key,
@@ -89,16 +123,9 @@ def daily_user_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
     """Rows for add_daily_users, in the order of their key; exchanges without a user are in none."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for each in placed:
-        r = each.record
-        if r.user is not None:
-            key = (each.project_id, r.started_at.date(), r.user, _model(r))
-            groups.setdefault(key, []).append(r)
+        if each.record.user is not None:
+            groups.setdefault(user_key(each.project_id, each.record), []).append(each.record)
     return [(*key, *_sums(groups[key])) for key in sorted(groups)]
-
-
-def _model(record: Record) -> str:
-    """The model asked for; what reads an answer that was made before names only the model served."""
-    return record.model or record.model_served or ""
 
 
 def _sums(records: Sequence[Record]) -> tuple[Any, ...]:

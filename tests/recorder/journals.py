@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import asyncpg
 from app.clock import new_id, wall_ns
 from app.exchange import AnswerHead, Begin, End, FrameType
 from app.journal.writer import JournalRules, JournalWriter
+from app.store.bodies import StoredBody
+from app.store.pool import Pool
+from app.store.query import Query
 from tests.recorder.frames import ANSWER, JSON, REQUEST, begin_of, encode
 
 
@@ -127,26 +131,16 @@ class Rows:
 
     async def answer(self, exchange: Exchange) -> bytes:
         """The answer's bytes as they are kept."""
-        return await self._body(exchange.id, "response_tip")
+        return await self._body(exchange, Query.response_body)
 
     async def request(self, exchange: Exchange) -> bytes:
         """The request's bytes as they are kept."""
-        return await self._body(exchange.id, "request_tip")
+        return await self._body(exchange, Query.request_body)
 
-    async def _body(self, exchange_id: bytes, tip: str) -> bytes:
-        import zstandard
-
-        rows = await self.rows(
-            f"""
-            WITH RECURSIVE chain AS (
-                SELECT p.node, p.parent, p.coding, p.data, 0 AS depth FROM transcripts t
-                JOIN pieces p ON p.node = t.{tip} AND p.week = t.week WHERE t.id = $1
-                UNION ALL
-                SELECT p.node, p.parent, p.coding, p.data, c.depth + 1 FROM chain c
-                JOIN pieces p ON p.node = c.parent
-            ) SELECT coding, data FROM chain ORDER BY depth DESC
-            """,
-            uuid.UUID(bytes=exchange_id),
-        )
-        unzip = zstandard.ZstdDecompressor().decompressobj
-        return b"".join(unzip().decompress(row["data"]) if row["coding"] else row["data"] for row in rows)
+    async def _body(self, exchange: Exchange, read: Callable[..., Awaitable[StoredBody | None]]) -> bytes:
+        pool = Pool(self.url)
+        try:
+            body = await read(Query(pool), uuid.UUID(bytes=exchange.id))
+            return b"".join([chunk async for chunk in body.chunks]) if body is not None else b""
+        finally:
+            await pool.close()

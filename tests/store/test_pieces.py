@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import PoisonError, StoreError
-from app.store import pieces as module
+from app.store import piece_batch, pieces
 from app.store.partitions import Partitions
+from app.store.piece_batch import PieceBatch
 from app.store.pieces import (
     RAW,
     ZSTD,
     Coder,
     HeldBody,
-    PieceBatch,
     chain,
     decode_chunk_times,
     decode_piece,
@@ -88,8 +88,9 @@ def bodies_of(kind: str) -> tuple[list[bytes], list[bytes]]:
 async def test_batches_that_share_slices_in_any_order_do_not_deadlock(
     pool: Pool, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(module, "SLICE_BYTES", 64)
-    monkeypatch.setattr(module, "WINDOW_ROWS", 1)  # each slice a statement, so that the batches interleave
+    monkeypatch.setattr(pieces, "SLICE_BYTES", 64)
+    monkeypatch.setattr(piece_batch, "SLICE_BYTES", 64)
+    monkeypatch.setattr(piece_batch, "WINDOW_ROWS", 1)  # each slice a statement, so that the batches interleave
     await Partitions(pool).make_for([WEEK])
 
     both_began = asyncio.Barrier(2)
@@ -109,20 +110,21 @@ async def test_batches_that_share_slices_in_any_order_do_not_deadlock(
         assert await connection.fetchval("SELECT count(*) FROM pieces") == len(nodes)
 
 
-async def test_a_body_that_changes_between_two_readings_is_not_written(pool: Pool) -> None:
+@pytest.mark.parametrize("size_bytes", [1, 4 << 20])
+async def test_a_body_that_changes_between_two_readings_is_not_written(pool: Pool, size_bytes: int) -> None:
     class Moving:
-        length_bytes = 1
-        sha256 = b""
+        length_bytes = size_bytes
+        sha256 = hashlib.sha256(b"a" * size_bytes).digest()
 
         def __init__(self) -> None:
-            self._turns = iter([b"a", b"b"])
+            self._turns = iter([b"a", b"b"] if size_bytes > 1 else [b"b"])
 
         def slices(self) -> Iterator[bytes]:
-            yield next(self._turns)
+            yield next(self._turns) * size_bytes
 
     await Partitions(pool).make_for([WEEK])
     batch = PieceBatch()
-    batch.add((1, WEEK), Moving())
     with pytest.raises(PoisonError, match="changed"):
+        batch.add((1, WEEK), Moving())
         async with pool.transaction() as connection:
             await batch.write(connection)

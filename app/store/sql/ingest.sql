@@ -101,6 +101,9 @@ UPDATE exchanges AS e SET
 FROM unnest($1::int4[], $2::uuid[]) AS r (project_id, id)
 WHERE e.project_id = r.project_id AND e.id = r.id;
 
+-- known_pieces: Which of these slices are there (project, week, nodes).
+SELECT node FROM pieces WHERE project_id = $1 AND week = $2 AND node = ANY($3::bytea[]);
+
 -- insert_pieces: Inserts slices, in the order given, that are not there yet.
 INSERT INTO pieces (project_id, week, node, parent, raw_bytes, coding, data)
 SELECT * FROM unnest($1::int4[], $2::date[], $3::bytea[], $4::bytea[], $5::int4[], $6::int2[], $7::bytea[])
@@ -108,17 +111,21 @@ ON CONFLICT (project_id, week, node) DO NOTHING;
 
 -- insert_transcripts: Inserts the manifests of exchanges that were inserted by the same transaction.
 INSERT INTO transcripts (
-    project_id, id, week, request_headers, response_headers, trailers, request_tip, response_tip,
+    project_id, id, week, request_headers, response_headers, trailers,
+    request_head, request_tip, request_tail, response_tip,
     chunk_times, request_preview, response_preview, facts
 )
 SELECT
-    project_id, id, week, request_headers, response_headers, trailers, request_tip, response_tip,
+    project_id, id, week, request_headers, response_headers, trailers,
+    request_head, request_tip, request_tail, response_tip,
     chunk_times, request_preview, response_preview, facts::jsonb
 FROM unnest(
-    $1::int4[], $2::uuid[], $3::date[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[],
-    $9::bytea[], $10::text[], $11::text[], $12::text[]
+    $1::int4[], $2::uuid[], $3::date[], $4::bytea[], $5::bytea[], $6::bytea[],
+    $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[],
+    $11::bytea[], $12::text[], $13::text[], $14::text[]
 ) AS t (
-    project_id, id, week, request_headers, response_headers, trailers, request_tip, response_tip,
+    project_id, id, week, request_headers, response_headers, trailers,
+    request_head, request_tip, request_tail, response_tip,
     chunk_times, request_preview, response_preview, facts
 )
 ON CONFLICT (project_id, id) DO NOTHING;

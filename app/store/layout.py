@@ -1,0 +1,117 @@
+"""How a body that was cut is put together again.
+
+Of such a body three nodes are kept. The *head* ends the chain of what lasts: tools, then the system prompt, then large
+parts. The *tip* ends the chain of the talk. The *tail* is one slice, the layout: a plan, and the bytes that stand
+between the others. So a setting that changes with every call makes a new layout and nothing else, and a
+conversation that goes on needs no new one: the last run of the talk is "all that is left".
+
+A layout is MessagePack: a list of kinds with counts, and the rest of the body. The count is of bytes for the rest, of
+slices for all others, and 0 for a last run of talk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from app.errors import StoreError
+from app.exchange import Slice, SliceKind
+
+Span = tuple[int, int]
+"""From where to where a slice goes in its body."""
+LASTING = (SliceKind.TOOLS, SliceKind.PROMPT, SliceKind.LARGE)
+"""The kinds in the chain of the head, in its order."""
+
+_layouts = msgspec.msgpack.Decoder(tuple[list[int], bytes])
+
+
+@dataclass(frozen=True, slots=True)
+class CutBody:
+    """A body as its parts: where the slices of both chains are in it, and its layout."""
+
+    head: list[Span]
+    tip: list[Span]
+    layout: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The next bytes of a body: a slice of a chain, or so many bytes of the layout."""
+
+    kind: SliceKind
+    index: int
+    """Which slice of its chain, or from which byte of the layout."""
+    length_bytes: int = 0
+    """Of the layout's bytes alone."""
+
+
+def lay_out(body: bytes, cut: Sequence[Slice]) -> CutBody:
+    """The parts of a body that was cut so."""
+    spans: dict[SliceKind, list[Span]] = {kind: [] for kind in SliceKind}
+    plan: list[int] = []
+    begin = 0
+    for kind, end in cut:
+        size = end - begin if kind == SliceKind.REST else 1
+        if plan and plan[-2] == kind:
+            plan[-1] += size
+        else:
+            plan += (int(kind), size)
+        spans[kind].append((begin, end))
+        begin = end
+    _leave_talk_open(plan)
+    rest = b"".join(body[start:end] for start, end in spans[SliceKind.REST])
+    head = [span for kind in LASTING for span in spans[kind]]
+    return CutBody(head, spans[SliceKind.TALK], msgspec.msgpack.encode((plan, rest)))
+
+
+def parts_of(layout: bytes, head_slices: int, tip_slices: int) -> Iterator[Part]:
+    """The parts of a body in order, for chains of so many slices; raises StoreError where they do not fit."""
+    try:
+        plan, rest = _layouts.decode(layout)
+        runs = [(SliceKind(kind), count) for kind, count in zip(plan[::2], plan[1::2], strict=True)]
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise StoreError("the layout of a body is damaged") from error
+    left = _left(runs, len(rest), head_slices, tip_slices)
+    at = {SliceKind.REST: len(layout) - len(rest), SliceKind.TALK: 0, **_starts(runs)}
+    for kind, count in runs:
+        index = at[kind]
+        if kind == SliceKind.REST:
+            yield Part(kind, index, count)
+        else:
+            count = count or left
+            yield from (Part(kind, each) for each in range(index, index + count))
+        at[kind] = index + count
+
+
+def _left(runs: list[tuple[SliceKind, int]], rest_bytes: int, head_slices: int, tip_slices: int) -> int:
+    """How many slices the last run of talk has; raises StoreError where a run has none, or some are left over."""
+    counts = {kind: sum(count for each, count in runs if each == kind) for kind in SliceKind}
+    left = tip_slices - counts[SliceKind.TALK]
+    is_open = (SliceKind.TALK, 0) in runs
+    fits = left > 0 if is_open else left == 0
+    if (
+        not fits
+        or rest_bytes != counts[SliceKind.REST]
+        or head_slices != sum(counts[kind] for kind in LASTING)
+    ):
+        raise StoreError("the layout of a body and its slices do not fit")
+    return left
+
+
+def _starts(runs: list[tuple[SliceKind, int]]) -> dict[SliceKind, int]:
+    """At which slice of the head's chain each kind begins."""
+    starts: dict[SliceKind, int] = {}
+    start = 0
+    for kind in LASTING:
+        starts[kind] = start
+        start += sum(count for each, count in runs if each == kind)
+    return starts
+
+
+def _leave_talk_open(plan: list[int]) -> None:
+    for position in range(len(plan) - 2, -1, -2):
+        if plan[position] == SliceKind.TALK:
+            plan[position + 1] = 0
+            return
