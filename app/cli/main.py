@@ -14,6 +14,7 @@ from app.cli.doctor import doctor
 from app.cli.journal import journal
 from app.cli.proxy import proxy
 from app.cli.record import record
+from app.cli.recost import recost
 from app.cli.serve import serve
 from app.cli.token import token
 from app.errors import ConfigError, VerbatimError
@@ -42,7 +43,7 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     commands.callback()(_options)
-    for verb in (serve, proxy, record, console, token, doctor):
+    for verb in (serve, proxy, record, console, token, doctor, recost):
         commands.command()(verb)
     commands.add_typer(db())
     commands.add_typer(journal())

@@ -92,7 +92,9 @@ def parse_prices(content: bytes, name: str) -> OwnPrices:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(f"price file {name}, line {line}: no UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"price file {name}: {error}") from error
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else content.count(b"\n") + 1
+        raise ConfigError(f"price file {name}, line {line}: {error}") from error
     file = _File(name, text.splitlines())
     for key in document.keys() - {"prices", "upstreams"}:
         raise file.error(f"{key}: there are only [[prices]] and [[upstreams]]", key)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.processes import REPOSITORY, start
 
-VERBS = ["serve", "proxy", "record", "console", "token", "doctor", "db", "journal"]
+VERBS = ["serve", "proxy", "record", "console", "token", "doctor", "recost", "db", "journal"]
 
 
 def verbatim(*arguments: str, **environ: str) -> tuple[int, str, str]:
@@ -30,7 +30,7 @@ def test_the_page_of_commands_tells_every_verb():
     assert sorted(told) == sorted(VERBS)
 
 
-@pytest.mark.parametrize("verb", ["serve", "db upgrade", "journal status"])
+@pytest.mark.parametrize("verb", ["serve", "recost", "db upgrade", "journal status"])
 def test_each_verb_tells_of_the_settings_file(verb):
     code, output, _ = verbatim(*verb.split(), "--help")
     assert code == 0
