@@ -16,11 +16,13 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import brotli
 import zstandard
 
 from app.decode import Decoded, Request, Response, decode_exchange
+from app.decode.content import decode_content
 from app.decode.shown import show_message
 from tests.decode.reading import FIXTURES, PATHS
 from tests.replay.meaning import has_answer, pair_halves, pairs
@@ -50,11 +52,13 @@ class Seed:
 
     request: Request
     response: Response
+    saved_bytes: int = 0
+    """By how much a content coding made its bodies shorter: what is decoded is what takes time."""
 
     @property
     def size_bytes(self) -> int:
-        """Of both bodies."""
-        return len(self.request.body or b"") + len(self.response.body or b"")
+        """Of both bodies, before they were coded."""
+        return len(self.request.body or b"") + len(self.response.body or b"") + self.saved_bytes
 
 
 def fixture_seeds() -> list[Seed]:
@@ -83,8 +87,15 @@ def fixture_seeds() -> list[Seed]:
 
 def recorded_seeds(file: Path, longest_bytes: int) -> list[Seed]:
     """The recordings whose bodies are not longer."""
-    seeds = [Seed(*pair_halves(pair)) for pair in pairs(file) if has_answer(pair)]
+    seeds = [recorded_seed(pair) for pair in pairs(file) if has_answer(pair)]
     return [seed for seed in seeds if 0 < seed.size_bytes <= longest_bytes]
+
+
+def recorded_seed(pair: dict[str, Any]) -> Seed:
+    """One recording in plain: a damaged gzip stream would be nothing but that."""
+    request, response = pair_halves(pair)
+    body, _ = decode_content(response.body or b"", response.content_encoding)
+    return Seed(request, dataclasses.replace(response, body=body, content_encoding=None))
 
 
 def damage(data: bytes, other: bytes, chance: random.Random) -> bytes:
@@ -114,27 +125,31 @@ def mutants(seeds: list[Seed], chance: random.Random) -> Iterator[Seed]:
     """Exchanges of which a half is damaged, or both, in plain or below a content coding."""
     while True:
         seed, other = chance.choice(seeds), chance.choice(seeds)
-        request, response = seed.request, seed.response
+        request, response, saved = seed.request, seed.response, seed.saved_bytes
         if chance.random() < 0.4:
             body = damage(request.body or b"", other.request.body or b"", chance)
             request = dataclasses.replace(request, body=body)
         if request is seed.request or chance.random() < 0.7:
-            response = _damaged_answer(response, other.response.body or b"", chance)
+            response, more = _damaged_answer(response, other.response.body or b"", chance)
+            saved += more
         if chance.random() < 0.02:
             request = dataclasses.replace(request, path=damage(request.path, other.request.path, chance))
-        yield Seed(request, response)
+        yield Seed(request, response, saved)
 
 
-def _damaged_answer(response: Response, other: bytes, chance: random.Random) -> Response:
+def _damaged_answer(response: Response, other: bytes, chance: random.Random) -> tuple[Response, int]:
+    """The answer, and how many bytes its content coding saves."""
     body, coding, kind = damage(response.body or b"", other, chance), None, response.content_type
+    saved = 0
     if chance.random() < 0.1:
         coding = chance.choice(sorted(CODERS))
-        body = CODERS[coding](body)
-        body = damage(body, other, chance) if chance.random() < 0.7 else body
+        coded = CODERS[coding](body)
+        saved = max(0, len(body) - len(coded))
+        body = damage(coded, other, chance) if chance.random() < 0.7 else coded
     if chance.random() < 0.1:
         kind = chance.choice(["text/event-stream", "application/json", None, "text/html"])
     status = chance.choice([200, 400, None]) if chance.random() < 0.1 else response.status
-    return Response(status, kind, coding, body, chance.random() < 0.8)
+    return Response(status, kind, coding, body, chance.random() < 0.8), saved
 
 
 def check(decoded: Decoded) -> None:
