@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -65,7 +65,7 @@ class Recosted:
 
 async def recost(
     costs: Costs, prices: Prices, wanted: Filter, *, dry_run: bool = False
-) -> AsyncIterator[Recosted]:
+) -> AsyncGenerator[Recosted, None]:
     """Works through the filter's time, oldest first, and tells after each page how far it is; `dry_run` sets nothing.
 
     One page is in memory. An exchange whose cost is right already is left alone, so a run may be stopped and begun

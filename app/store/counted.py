@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from app.store.pool import Pool
 from app.store.record import Usage
+from app.store.retention import Horizon
 from app.store.rows import Placed, columns
 from app.store.statements import statements
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 REPEATED = "repeated"
 """The cost status of an exchange whose usage is counted elsewhere."""
+LEAST_DAYS = 90
+"""For so long a response may be polled."""
 
 
 async def count_once(connection: Connection, fresh: Sequence[Placed]) -> list[Placed]:
@@ -42,6 +47,15 @@ async def count_once(connection: Connection, fresh: Sequence[Placed]) -> list[Pl
     places = sorted((project, uuid.UUID(bytes=each)) for each, project in repeated.items())
     await connection.execute(sql["uncount"], *columns(places), REPEATED)
     return [_uncounted(each) if each.record.id in repeated else each for each in fresh]
+
+
+async def forget_counted(pool: Pool, horizon: Horizon, now: datetime.datetime) -> None:
+    """Forgets what was counted on exchanges that are no longer kept, and long past: providers forget it as well."""
+    oldest = horizon.oldest_metadata(now)
+    if oldest is not None:
+        before = min(oldest, now - datetime.timedelta(days=LEAST_DAYS))
+        async with pool.transaction() as connection:
+            await connection.execute(statements("ingest")["forget_counted"], before)
 
 
 def _uncounted(placed: Placed) -> Placed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -10,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from app.clock import utc_now
 from app.recorder.prices import Prices
 from app.recorder.record import make_record, raw_only
+from app.store.counted import forget_counted
 from app.store.ingest import Ingest
 from app.store.pool import Pool
 from app.store.record import Record
+from app.store.retention import Horizon
 from tests.postgres import PostgresServer
 from tests.recorder.frames import begin_of
 from tests.recorder.test_record import transcript_of
@@ -184,6 +188,21 @@ async def test_what_an_erasure_stops_is_not_taken_for_counted(pool: Pool, ask: A
     await recorder(pool).deliver([polled(user="ann")])
     await recorder(pool).deliver([polled()])
     assert ask("SELECT count(cost) FROM exchanges") == "1"
+
+
+async def test_what_was_counted_is_forgotten_with_the_exchanges_but_not_before_polls_end(
+    pool: Pool, ask: Ask
+) -> None:
+    await recorder(pool).deliver([polled()])
+    now = utc_now()
+    for days, horizon, left in (
+        (400, Horizon(), 1),
+        (80, Horizon(7, 7), 1),
+        (91, Horizon(7), 1),
+        (91, Horizon(7, 7), 0),
+    ):
+        await forget_counted(pool, horizon, now + datetime.timedelta(days=days))
+        assert ask("SELECT count(*) FROM usage_counted") == str(left)
 
 
 async def test_a_run_that_is_polled_is_billed_once(pool: Pool, ask: Ask) -> None:

@@ -79,7 +79,7 @@ async def test_new_prices_change_exchanges_and_sums_alike(pool: Pool, ask: Calla
     # twice 80 * 1 + 100 * 2, by the million, beside two gpt-5
     assert (done.before, done.after) == (Decimal("0.0022"), Decimal("0.00276"))
     assert {name: (each.exchanges, each.before, each.after) for name, each in done.models.items()} == {
-        "house-7b": (2, 0, Decimal("0.00056"))
+        "house-7b": (2, Decimal(0), Decimal("0.00056"))
     }
     assert ask(SUMS_AGREE) == "t|t|t|t|t"
     assert ask("SELECT cost, cost_status, price_version ~ '^own ' FROM exchanges WHERE end_user = 'ann'") == (
@@ -110,7 +110,7 @@ async def test_a_price_that_is_gone_takes_its_cost_along(pool: Pool, ask: Callab
     await recorder(pool).deliver([asked("house-7b", user="ann")])
     await run(pool, prices(OWN))
     done = await run(pool, Prices())
-    assert (done.changed, done.lost, done.after) == (1, 1, 0)
+    assert (done.changed, done.lost, done.after) == (1, 1, Decimal(0))
     assert (
         ask("SELECT cost IS NULL, price_version IS NULL, cost_status FROM exchanges") == "t|t|unknown_model"
     )

@@ -104,6 +104,9 @@ WHERE e.project_id = r.project_id AND e.id = r.id;
 -- known_pieces: Which of these slices are there (project, week, nodes).
 SELECT node FROM pieces WHERE project_id = $1 AND week = $2 AND node = ANY($3::bytea[]);
 
+-- forget_counted: Forgets what was counted before a time.
+DELETE FROM usage_counted WHERE counted_at < $1::timestamptz;
+
 -- insert_pieces: Inserts slices, in the order given, that are not there yet.
 INSERT INTO pieces (project_id, week, node, parent, raw_bytes, coding, data)
 SELECT * FROM unnest($1::int4[], $2::date[], $3::bytea[], $4::bytea[], $5::int4[], $6::int2[], $7::bytea[])
