@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from app.proxy.headers import is_taken_off
+from app.proxy.headers import is_own, is_taken_off
 from app.proxy.upstream import Headers, HeadLine, ResponseHead, StatusLine
 
 _REMEMBERED = 4096
@@ -118,6 +118,14 @@ def head_of(
     passed = [raw for raw, line in zip(raws, lines, strict=True) if line.passes]
     raw = b"\r\n".join([status_line.reason, *raws])
     return ResponseHead(status_line, lines, passed, raw, length_bytes, chunked, bodyless)
+
+
+def tunnel_head(status_line: StatusLine, fields: Headers) -> ResponseHead:
+    """The head of an answer that changes the protocol: `Connection` and `Upgrade` pass, for they are its meaning."""
+    lines = [HeadLine(name, value, passes=not is_own(name)) for name, value in fields]
+    passed = [line.name + b": " + line.value for line in lines if line.passes]
+    raw = b"\r\n".join([status_line.reason, *[line.value for line in lines]])
+    return ResponseHead(status_line, lines, passed, raw, None, False, True)
 
 
 def named_by_connection(headers: Headers) -> frozenset[bytes]:

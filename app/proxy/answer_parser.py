@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from app.proxy.answer_heads import AnswerHeads, head_of
-from app.proxy.upstream import Headers, ResponseHead, StatusLine
+from app.proxy.answer_heads import AnswerHeads, head_of, tunnel_head
+from app.proxy.upstream import SWITCHING_PROTOCOLS, Headers, ResponseHead, StatusLine
 
 MAX_HEAD_BYTES = 256 << 10
 """Of all heads of one answer together, 1xx included; also of what stands between two pieces of a chunked body."""
@@ -41,6 +41,7 @@ class AnswerParser:
         "_is_for_head_request",
         "_is_head_parsed",
         "_llhttp",
+        "_may_upgrade",
         "_overhead_bytes",
         "_pieces",
         "_reason",
@@ -69,8 +70,8 @@ class AnswerParser:
         self.on_body: Callable[[bytes], None] = self._pieces.append
         self.begin(is_for_head_request=False)
 
-    def begin(self, *, is_for_head_request: bool) -> None:
-        """Expects the answer to a new request."""
+    def begin(self, *, is_for_head_request: bool, may_upgrade: bool = False) -> None:
+        """Expects the answer to a new request; with `may_upgrade` it may be 101: its body is all that comes."""
         self.data = b""
         """Body bytes of the last feed."""
         self.error: str | None = None
@@ -89,6 +90,7 @@ class AnswerParser:
         """By version and `Connection` the upstream keeps the connection open."""
         self.trailers: Headers = []
         self._is_for_head_request = is_for_head_request
+        self._may_upgrade = may_upgrade
         self._is_chunked = False
         self._remaining_bytes: int | None = None
         self._llhttp = None
@@ -190,7 +192,7 @@ class AnswerParser:
             self._feed_llhttp(part)
         except (HttpParserError, HttpParserUpgrade) as error:
             # llhttp stops at every 101; _take_head says what is wrong with it.
-            if self._status != 101:
+            if self._status != SWITCHING_PROTOCOLS:
                 self.error = str(error)
         if self._head_bytes > MAX_HEAD_BYTES:
             self.error = f"the answer's head is larger than {MAX_HEAD_BYTES >> 10} KiB"
@@ -211,7 +213,9 @@ class AnswerParser:
             self.error = "the answer has no proper status line"
         elif len(fields) > MAX_FIELDS:
             self.error = f"the answer's head has more than {MAX_FIELDS} fields"
-        elif status == 101:
+        elif status == SWITCHING_PROTOCOLS and self._may_upgrade and version == b"1.1":
+            self._tunnel(StatusLine(status, reason, version), fields)
+        elif status == SWITCHING_PROTOCOLS:
             self.error = "the upstream switched protocols, which was not asked for"
         elif status < 200:
             self.informational.append((status, reason, fields))
@@ -219,6 +223,13 @@ class AnswerParser:
         else:
             self._frame(status, reason, version, fields)
         return self.head is not None
+
+    def _tunnel(self, status_line: StatusLine, fields: Headers) -> None:
+        """All that comes from now on belongs to another protocol, until the connection ends."""
+        self.head = tunnel_head(status_line, fields)
+        self.is_head_new = True
+        self._remaining_bytes = None
+        self.keeps_alive = False
 
     def _frame(self, status: int, reason: bytes, version: bytes, fields: Headers) -> None:
         """Decides how the body ends (RFC 9112, section 6.3), more strictly than llhttp does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from app.proxy.answer_heads import head_of
+from app.proxy.headers import MAX_HEAD_BYTES, Refusal
 from app.proxy.upstream import ResponseHead, StatusLine
 
 _REASONS = {
@@ -20,6 +21,13 @@ _REASONS = {
     503: b"Service Unavailable",
     504: b"Gateway Timeout",
 }
+
+MALFORMED = Refusal(400, "malformed_request", "the request is not valid HTTP/1.1")
+HEAD_TOO_LARGE = Refusal(
+    431, "head_too_large", f"the request head, or its trailer, is larger than {MAX_HEAD_BYTES >> 10} KiB"
+)
+HEAD_TOO_SLOW = Refusal(408, "head_timeout", "the request head took too long")
+BODY_TOO_SLOW = Refusal(408, "body_timeout", "the request body stopped coming")
 
 
 def error_answer(

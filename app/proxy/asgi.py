@@ -1,7 +1,7 @@
 """The plain shell: an ASGI endpoint, for any ASGI server.
 
-ASGI carries no header case, no 1xx, no trailers and no broken end for HTTP/1.0; the fast shell does. Nor does it tell
-that a client has left while its upload is held back: that is seen when the upload goes on.
+ASGI carries no header case, no 1xx, no trailers, no upgrade and no broken end for HTTP/1.0; the fast shell does. Nor
+does it tell that a client has left while its upload is held back: that is seen when the upload goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.proxy.context import ProxyContext
 from app.proxy.flow import ExchangeFlow
-from app.proxy.headers import RequestHead
+from app.proxy.headers import Refusal, RequestHead
 from app.proxy.prepared import PreparedRequest
 from app.proxy.upstream import Headers, ResponseHead, Upstream
 from app.telemetry.tasks import spawn
@@ -105,7 +105,10 @@ def request_head(scope: Scope) -> RequestHead:
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
-    return RequestHead(scope["method"].encode(), target, scope["http_version"].encode(), headers)
+    head = RequestHead(scope["method"].encode(), target, scope["http_version"].encode(), headers)
+    if head.upgrade is not None and head.refusal is None:
+        head.refusal = Refusal(501, "upgrade_unsupported", "this server does not upgrade connections")
+    return head
 
 
 async def _read_request(flow: ExchangeFlow, client: _AsgiClient, receive: Receive, *, is_whole: bool) -> None:

@@ -39,6 +39,7 @@ class PooledCall:
         "_is_reading_paused",
         "_is_upload_paused",
         "_pool",
+        "_upgrades",
         "task",
         "upstream",
         "where",
@@ -51,6 +52,7 @@ class PooledCall:
         method: bytes,
         *,
         chunked: bool,
+        upgrades: bool,
         handler: ResponseHandler,
     ) -> None:
         self._pool = pool
@@ -65,6 +67,7 @@ class PooledCall:
         self._is_chunked = chunked
         self._is_finished = False
         self._is_for_head = method == b"HEAD"
+        self._upgrades = upgrades
         self._is_reading_paused = False
         self._is_upload_paused = False
 
@@ -212,7 +215,7 @@ class PooledCall:
     def _use(self, connection: UpstreamConnection) -> None:
         self._connection = connection
         self.task = None
-        connection.answer.begin(is_for_head_request=self._is_for_head)
+        connection.answer.begin(is_for_head_request=self._is_for_head, may_upgrade=self._upgrades)
 
     def _retry(self, connection: UpstreamConnection, error: Exception | None) -> None:
         word = "closed" if error is None else "reset"

@@ -10,6 +10,7 @@ It ends once, in one outcome, in `_end`; after that nothing that either side doe
 from __future__ import annotations
 
 from app.exchange import Outcome
+from app.proxy.admission import admission, size_refusal
 from app.proxy.answer_heads import head_of
 from app.proxy.answers import error_answer
 from app.proxy.client import ClientSide
@@ -18,6 +19,7 @@ from app.proxy.headers import Refusal, is_own
 from app.proxy.prepared import PreparedRequest
 from app.proxy.tee import Tee
 from app.proxy.upstream import (
+    SWITCHING_PROTOCOLS,
     FailureKind,
     Headers,
     ResponseHead,
@@ -57,6 +59,7 @@ class ExchangeFlow:
         "_is_closed",
         "_is_holding",
         "_is_request_complete",
+        "_is_tunnel",
         "_length_digits",
         "_prepared",
         "_refusal",
@@ -82,6 +85,7 @@ class ExchangeFlow:
         self._refusal: Refusal | None = None
         self._upload: list[bytes] = []
         self._is_request_complete = False
+        self._is_tunnel = False
         self._request_trailers: Headers | None = None
         self._answer: ResponseHead | None = None
         self._answer_data: list[bytes] = []
@@ -104,24 +108,12 @@ class ExchangeFlow:
         context.metrics.add(_ACCEPTED)
         context.metrics.add(_IN_FLIGHT)
         try:
-            self._refusal = self._prepared.refusal or self._admission()
+            self._refusal = self._prepared.refusal or admission(
+                self._context, int(self._length_digits or b"0")
+            )
             self._tee.begin(self._prepared, self._length_digits)
         except Exception as error:  # noqa: BLE001 - root of what a request head sets off: any fault ends one exchange
             self.fail(error)
-
-    def _admission(self) -> Refusal | None:
-        rules = self._context.rules
-        if len(self._context.flows) > rules.max_inflight:
-            return Refusal(
-                503, "max_inflight", f"{rules.max_inflight} exchanges are under way; try again later"
-            )
-        if rules.fail_closed and not self._context.journal.admits():
-            return Refusal(
-                503, "journal_full", "the journal is full and JOURNAL_ON_FULL is fail_closed; try again later"
-            )
-        if rules.max_body_bytes is not None and self._is_too_large(int(self._length_digits or b"0")):
-            return self._too_large()
-        return None
 
     def request_data(self, data: bytes) -> None:
         """Bytes of the request's body."""
@@ -129,8 +121,8 @@ class ExchangeFlow:
             return
         self._tee.request_chunk(data)
         self._upload.append(data)
-        if self._refusal is None and self._is_too_large(self._tee.request_bytes):
-            self._refusal = self._too_large()
+        if self._refusal is None and not self._is_tunnel:
+            self._refusal = size_refusal(self._context.rules, self._tee.request_bytes)
 
     def request_end(self, trailers: Headers) -> None:
         """The request is whole."""
@@ -213,8 +205,9 @@ class ExchangeFlow:
             self._informational = [*(self._informational or ()), head]
 
     def on_head(self, head: ResponseHead) -> None:
-        """The answer begins."""
+        """The answer begins; with 101 both sides speak another protocol from here on, which passes as it comes."""
         self._answer = head
+        self._is_tunnel = head.status == SWITCHING_PROTOCOLS
         self._tee.answer_head(head)
 
     def on_data(self, data: bytes) -> None:
@@ -229,8 +222,9 @@ class ExchangeFlow:
             self._call.pause_reading()
 
     def on_complete(self, trailers: Headers) -> None:
-        """The answer is whole."""
+        """The answer is whole; a tunnel ends so, too."""
         self._response_trailers = trailers
+        self._is_request_complete = self._is_request_complete or self._request.upgrade is not None
         self._end(Outcome.CLIENT_LEFT if self._client_has_left else Outcome.COMPLETED, None, None)
 
     def on_failed(self, failure: UpstreamFailure) -> None:
@@ -295,6 +289,7 @@ class ExchangeFlow:
             body,
             chunked=head.chunked,
             is_whole=self._is_request_complete and not self._request_trailers,
+            upgrades=head.upgrade is not None,
             handler=self,
         )
         if self._is_request_complete and self._request_trailers:
@@ -346,17 +341,6 @@ class ExchangeFlow:
         if not head.bodyless:
             self.on_data(body)
         self._response_trailers = []
-
-    def _is_too_large(self, size_bytes: int) -> bool:
-        limit = self._context.rules.max_body_bytes
-        return limit is not None and size_bytes > limit
-
-    def _too_large(self) -> Refusal:
-        return Refusal(
-            413,
-            "body_too_large",
-            f"the request body is larger than {self._context.rules.max_body_bytes} bytes",
-        )
 
     def fail(self, error: Exception) -> None:
         """A fault of our own: this exchange ends honestly, the worker goes on."""

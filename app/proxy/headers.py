@@ -42,6 +42,8 @@ _BAD_TARGET = re.compile(rb"[\x00-\x20\x7f-\xff\\#]|%00|%0[aAdD]")
 _DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?=/|$)")
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]*(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PROTOCOL = re.compile(_TOKEN.pattern + b"(?:/" + _TOKEN.pattern + b")?")
+_OTHER_HTTP = frozenset((b"h2c", b"h2", b"http/2.0", b"tls/1.0"))
 _DIGITS = re.compile(rb"\d{1,18}")
 
 
@@ -72,6 +74,7 @@ class RequestHead:
         "own_fields",
         "refusal",
         "target",
+        "upgrade",
         "version",
     )
 
@@ -89,6 +92,8 @@ class RequestHead:
         """Fields that `Connection` names, in lower case."""
         self.own_fields: dict[bytes, bytes] = {}
         """The x-verbatim-* fields, names in lower case without the prefix."""
+        self.upgrade: bytes | None = None
+        """The protocol that the client wants to change to, where it does."""
         self.refusal = self._read()
 
     @property
@@ -139,6 +144,8 @@ class RequestHead:
             self.named_hops |= names - {b"close", b"keep-alive", b""}
             if self.named_hops & _FRAMING:
                 return Refusal(400, "bad_connection", "Connection may not name Host or Content-Length")
+        elif low == b"upgrade":
+            self.upgrade = value if self.upgrade is None else self.upgrade + b", " + value
         elif low == b"expect":
             if lowered != b"100-continue":
                 return Refusal(417, "bad_expectation", "Expect may only be 100-continue")
@@ -164,9 +171,20 @@ class RequestHead:
             return Refusal(400, "bad_field", "a header field holds bytes that HTTP does not allow")
         if self.method not in _METHODS:
             return Refusal(405, "method_not_allowed", "use GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS")
-        if b"upgrade" in self.named_hops:
-            return Refusal(501, "upgrade_unsupported", "WebSockets and other upgrades are not supported yet")
-        return target_refusal(self.target)
+        return self._upgrade_problem() or target_refusal(self.target)
+
+    def _upgrade_problem(self) -> Refusal | None:
+        """An `Upgrade` that `Connection` does not name is none; one that changes how HTTP is framed is refused."""
+        if b"upgrade" not in self.named_hops or self.upgrade is None:
+            self.upgrade = None
+            return None
+        if not _PROTOCOL.fullmatch(self.upgrade) or self.upgrade.lower() in _OTHER_HTTP:
+            return Refusal(501, "upgrade_unsupported", "the connection can become a WebSocket, but not this")
+        if self.method != b"GET" or self.version != b"1.1" or self.has_body or self.expects_continue:
+            return Refusal(
+                400, "bad_upgrade", "only a GET of HTTP/1.1 without a body can upgrade its connection"
+            )
+        return None
 
 
 def target_refusal(target: bytes) -> Refusal | None:
@@ -217,6 +235,8 @@ def request_head_bytes(request: RequestHead, upstream: Upstream) -> bytes:
             lines.append(name + b": " + value)
     if request.chunked:
         lines.append(b"Transfer-Encoding: chunked")
+    if request.upgrade is not None:
+        lines += (b"Connection: Upgrade", b"Upgrade: " + request.upgrade)
     lines.append(b"\r\n")
     return b"\r\n".join(lines)
 

@@ -66,10 +66,11 @@ class UpstreamPool:
         *,
         chunked: bool,
         is_whole: bool = False,
+        upgrades: bool = False,
         handler: ResponseHandler,
     ) -> PooledCall:
         """Sends a request head and what there is of its body (UpstreamClient)."""
-        call = PooledCall(self, upstream, method, chunked=chunked, handler=handler)
+        call = PooledCall(self, upstream, method, chunked=chunked, upgrades=upgrades, handler=handler)
         call.begin(head, body, self._take_idle(call.where), is_whole=is_whole)
         return call
 

@@ -18,11 +18,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.clock import monotonic_ns
-from app.proxy.answers import error_answer
+from app.proxy.answers import BODY_TOO_SLOW, HEAD_TOO_LARGE, HEAD_TOO_SLOW, MALFORMED, error_answer
 from app.proxy.context import ProxyContext
 from app.proxy.flow import ExchangeFlow
 from app.proxy.hangup import has_hung_up
 from app.proxy.headers import MAX_FIELDS, MAX_HEAD_BYTES, Refusal, RequestHead
+from app.proxy.lingering import Lingering
 from app.proxy.plain import start_asgi_cycle
 from app.proxy.prepared import PreparedRequest
 from app.proxy.turn import Turn
@@ -34,15 +35,7 @@ from app.telemetry.metrics import Slot
 
 _log = event_logger("proxy")
 _WRITE_HIGH_WATER_BYTES = 64 << 10
-_LINGER_BYTES = 1 << 20
-_LINGER_SECONDS = 2.0
-_BY_UPLOAD, _BY_PIPELINE = 1, 2
-_MALFORMED = Refusal(400, "malformed_request", "the request is not valid HTTP/1.1")
-_HEAD_TOO_LARGE = Refusal(
-    431, "head_too_large", f"the request head, or its trailer, is larger than {MAX_HEAD_BYTES >> 10} KiB"
-)
-_HEAD_TOO_SLOW = Refusal(408, "head_timeout", "the request head took too long")
-_BODY_TOO_SLOW = Refusal(408, "body_timeout", "the request body stopped coming")
+_BY_UPLOAD, _BY_PIPELINE, _BY_UPGRADE = 1, 2, 4
 
 
 class ExchangeProtocol(HttpToolsProtocol):
@@ -71,12 +64,14 @@ class ExchangeProtocol(HttpToolsProtocol):
         """The raw head that comes next, if it may be remembered."""
         self._read_bytes = self._quiet_bytes = 0
         """Of this read; and since the last byte of a body, in whole reads."""
-        self._unsent_bytes = -1
         self._is_deaf = False
         """What comes is no request any more, and goes nowhere."""
         self._closes = False
         self._pauses = 0
-        self._linger_bytes = -1
+        self._end: Lingering | None = None
+        self._early = b""
+        self._is_tunnel = False
+        """What comes belongs to another protocol, and passes as it comes."""
         self._is_advancing = False
         self._since_ns = 0
         """When what the connection waits for began: a first byte, the rest of a head, more of a body."""
@@ -98,10 +93,8 @@ class ExchangeProtocol(HttpToolsProtocol):
             turns[0].flow.client_left()
 
     def data_received(self, data: bytes) -> None:
-        if self._linger_bytes >= 0:
-            self._linger(len(data))
-            return
-        if self._is_deaf:
+        if self._is_tunnel or self._is_deaf or self._end is not None:
+            self._receive_other(data)
             return
         if not self._is_in_head:
             self._since_ns = monotonic_ns()
@@ -114,21 +107,43 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._read_bytes = len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The request was refused with 501 or 405; what follows it is no HTTP.
-            self._closes = True
+        except httptools.HttpParserUpgrade as upgrade:
+            # What follows is no HTTP, whether or not the upstream changes the protocol.
+            self._closes = self._is_deaf = True
+            self._await_tunnel(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             _log.exception("parser_callback_failed", error)
             self.transport.abort()
             return
         except httptools.HttpParserError:
-            self._break_off(_MALFORMED)
+            self._break_off(MALFORMED)
             return
         self._quiet_bytes += len(data)
         if self._quiet_bytes > MAX_HEAD_BYTES:
-            self._break_off(_HEAD_TOO_LARGE)
+            self._break_off(HEAD_TOO_LARGE)
             return
         self._flush_flow()
+
+    def _receive_other(self, data: bytes) -> None:
+        """What comes is no request: it passes through a tunnel, or is thrown away."""
+        if self._end is not None:
+            self._end.receive(len(data))
+        elif self._is_tunnel and self._turns and (flow := self._turns[0].flow) is not None:
+            flow.request_data(data)
+            flow.flush()
+
+    def _await_tunnel(self, data: bytes) -> None:
+        """No more is read until the upstream has answered; what came with the request waits as long."""
+        if self._turns and self._turns[-1].is_upgrade:
+            self._early = data
+            self._pause(_BY_UPGRADE)
+
+    def open_tunnel(self) -> None:
+        """The upstream changes the protocol: from now on all passes as it comes."""
+        self._is_tunnel = True
+        if self._early:
+            self._receive_other(self._early)
+        self._resume(_BY_UPGRADE)
 
     def _start_known(self, prepared: PreparedRequest, length_digits: bytes, body: bytes) -> None:
         """One whole request whose head was parsed before, byte for byte."""
@@ -185,7 +200,7 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
-        if self._linger_bytes >= 0 or self.transport.is_closing():
+        if self._end is not None or self.transport.is_closing():
             # The request before it, in the same read, ended the connection.
             return
         parser = self.parser
@@ -213,7 +228,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._is_between = True
         self._quiet_bytes = -self._read_bytes
         turn = self._turns[-1] if self._turns else None
-        if turn is None or turn.is_complete:
+        if turn is None or turn.is_complete or turn.is_upgrade:
             return
         turn.is_complete = True
         turn.trailers = self._trailers
@@ -327,27 +342,13 @@ class ExchangeProtocol(HttpToolsProtocol):
     # Ends, deadlines, drain.
 
     def _start_lingering(self) -> None:
-        """The answer is out but the client still sends: closing now would reset it before it reads the answer."""
+        """The answer is out but the client still sends."""
         self._turns.clear()
-        self._linger_bytes = 0
-        self._since_ns = monotonic_ns()
-        if not self.transport.can_write_eof():
-            self.transport.close()
-            return
-        try:
-            self.transport.write_eof()
-        except OSError:
-            # The client is gone already.
-            self.transport.abort()
-            return
-        if self._pauses:
+        self._end = Lingering(self.transport, monotonic_ns())
+        self._end.begin()
+        if self._pauses and not self.transport.is_closing():
             self._pauses = 0
             self.transport.resume_reading()
-
-    def _linger(self, size_bytes: int) -> None:
-        self._linger_bytes += size_bytes
-        if self._linger_bytes > _LINGER_BYTES:
-            self.transport.abort()
 
     def settle_close(self) -> bool:
         """True where no request after the running one will be answered here; once told, it stays so."""
@@ -357,38 +358,31 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def check(self, now_ns: int) -> None:
         """Called about once a second: ends what waited too long, and sees a client that left while it was not read."""
-        waited_seconds = (now_ns - self._since_ns) / 1e9
-        if self._linger_bytes >= 0 or self.transport.is_closing():
-            self._check_end(now_ns, waited_seconds)
+        if self._end is None and self.transport.is_closing():
+            self._end = Lingering(self.transport, now_ns)
+        if self._end is not None:
+            self._end.check(now_ns, self.context.rules.body_idle_seconds)
         elif self._pauses:
             if has_hung_up(self.transport):
                 self.transport.abort()
-        else:
-            self._check_deadlines(waited_seconds)
-
-    def _check_end(self, now_ns: int, waited_seconds: float) -> None:
-        """The last bytes have as long as the client goes on reading them."""
-        unsent_bytes = self.transport.get_write_buffer_size()
-        if unsent_bytes != self._unsent_bytes:
-            self._unsent_bytes, self._since_ns = unsent_bytes, now_ns
-        elif waited_seconds > (self.context.rules.body_idle_seconds if unsent_bytes else _LINGER_SECONDS):
-            self.transport.abort()
+        elif not self._is_tunnel:
+            self._check_deadlines((now_ns - self._since_ns) / 1e9)
 
     def _check_deadlines(self, waited_seconds: float) -> None:
         rules = self.context.rules
         if self._is_in_head:
             if waited_seconds > rules.head_seconds:
-                self._break_off(_HEAD_TOO_SLOW)
+                self._break_off(HEAD_TOO_SLOW)
         elif not self._turns:
             if waited_seconds > rules.keepalive_seconds or self.context.is_draining:
                 self.transport.close()
         elif not self._turns[-1].is_complete and waited_seconds > rules.body_idle_seconds:
-            self._break_off(_BODY_TOO_SLOW)
+            self._break_off(BODY_TOO_SLOW)
 
     def shutdown(self) -> None:
         """The drain begins: idle connections close now, the others after the answer under way."""
         self._closes = True
-        if not self._turns and self._linger_bytes < 0:
+        if not self._turns and self._end is None:
             self.transport.close()
 
     def stop(self) -> None:

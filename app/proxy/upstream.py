@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+SWITCHING_PROTOCOLS = 101
 Headers = list[tuple[bytes, bytes]]
 """Header fields as they stood on the wire: order, duplicates and case kept; names and values are raw bytes."""
 
@@ -205,10 +206,12 @@ class UpstreamClient(Protocol):
         *,
         chunked: bool,
         is_whole: bool = False,
+        upgrades: bool = False,
         handler: ResponseHandler,
     ) -> UpstreamCall:
         """Sends `head` (request line and fields, complete with the empty line) and what there is of the body.
 
-        `is_whole` says that nothing follows it. Never raises, never blocks. On an idle connection both are written,
-        and `handler.on_sent` called, before this returns; nothing else is.
+        `is_whole` says that nothing follows it; `upgrades`, that the upstream may answer 101, and all that either side
+        sends then passes as it comes, until the connection ends. Never raises, never blocks. On an idle connection
+        both are written, and `handler.on_sent` called, before this returns; nothing else is.
         """

@@ -8,7 +8,7 @@ import struct
 from typing import Protocol
 
 from app.proxy.headers import RequestHead
-from app.proxy.upstream import Headers, ResponseHead
+from app.proxy.upstream import SWITCHING_PROTOCOLS, Headers, ResponseHead
 from app.proxy.wire import chunk_bytes, head_bytes, last_chunk_bytes
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -25,6 +25,9 @@ class Connection(Protocol):
 
     def settle_close(self) -> bool:
         """True where no request after the running one will be answered here; once told, it stays so."""
+
+    def open_tunnel(self) -> None:
+        """What the client sends from now on belongs to another protocol."""
 
     def on_answered(self, *, is_broken: bool) -> None:
         """The answer was handed to the transport, whole or broken."""
@@ -64,6 +67,10 @@ class WireClient:
 
     def send_head(self, head: ResponseHead, exchange_id: bytes) -> None:
         own = _EXCHANGE_ID + exchange_id
+        if head.status == SWITCHING_PROTOCOLS:
+            self._out.append(head_bytes(head.status_line.sent, head.passed, own))
+            self._connection.open_tunnel()
+            return
         if not head.bodyless and head.length_bytes is None:
             if self._request.version == b"1.1":
                 self._is_chunked = True

@@ -495,8 +495,13 @@ async def test_what_is_under_no_upstream_is_answered_by_the_application(tmp_path
         assert json.loads(parts(answer)[2])["error"]["type"] == "verbatim_error"
 
 
-async def test_an_upgrade_is_refused_in_the_envelope(tmp_path, shell):
-    request = b"GET /v1/realtime HTTP/1.1\r\nHost: p\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+@pytest.mark.parametrize(
+    ("shell", "protocol"), [("fast", b"h2c"), ("plain", b"h2c"), ("plain", b"websocket")]
+)
+async def test_an_upgrade_that_cannot_be_is_refused_in_the_envelope(tmp_path, shell, protocol):
+    request = (
+        b"GET /v1/realtime HTTP/1.1\r\nHost: p\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n"
+    )
     async with (
         ScriptedUpstream(answering(OK)) as upstream,
         running_proxy(tmp_path, upstream.address(), shell=shell) as proxy,

@@ -79,7 +79,10 @@ def test_a_named_upstream_gets_the_target_without_its_name_behind_its_prefix():
         ([(b"Host", b"other")], "bad_host"),
         ([(b"Connection", b"content-length")], "bad_connection"),
         ([(b"Expect", b"a-pony")], "bad_expectation"),
-        ([(b"Connection", b"upgrade"), (b"Upgrade", b"websocket")], "upgrade_unsupported"),
+        ([(b"Connection", b"upgrade"), (b"Upgrade", b"websocket")], "bad_upgrade"),
+        ([(b"Connection", b"upgrade"), (b"Upgrade", b"websocket, h2c")], "upgrade_unsupported"),
+        ([(b"Connection", b"upgrade"), (b"Upgrade", b"H2C")], "upgrade_unsupported"),
+        ([(b"Connection", b"upgrade"), (b"Upgrade", b"")], "upgrade_unsupported"),
         ([(b"Connection", b"Upgrade, HTTP2-Settings"), (b"Upgrade", b"h2c")], "upgrade_unsupported"),
         ([(b"X", b"1")] * 100, "too_many_fields"),
         ([(b"X", b"1" * 17000)], "field_too_large"),
@@ -149,6 +152,18 @@ def test_tricky_targets_are_refused(target):
 )
 def test_plain_targets_pass_raw(target):
     assert target_refusal(target) is None
+
+
+def test_an_upgrade_is_one_only_where_connection_names_it():
+    fields = ((b"Upgrade", b"websocket"), (b"Sec-WebSocket-Key", b"x"))
+    plain = head(*fields, method=b"GET")
+    assert plain.refusal is None and plain.upgrade is None
+    assert b"Upgrade" not in request_head_bytes(plain, OPENAI)
+    asked = head((b"Connection", b"keep-alive, Upgrade"), *fields, method=b"GET")
+    assert asked.refusal is None and asked.upgrade == b"websocket"
+    assert request_head_bytes(asked, OPENAI).endswith(
+        b"\r\nSec-WebSocket-Key: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    )
 
 
 def test_only_the_first_raw_segment_routes():
