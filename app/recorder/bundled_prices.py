@@ -53,6 +53,18 @@ KNOWN_TIERS = {
     "google": frozenset({"flex", "priority"}),
 }
 """Tiers that have prices of their own; of other providers' tiers the standard price is taken."""
+MISSING = (
+    (
+        "gpt-4o-audio-preview-2024-10-01",
+        {"input_audio_mtok": Decimal(100), "output_audio_mtok": Decimal(200)},
+    ),
+    ("gpt-4o-audio-preview", {"input_audio_mtok": Decimal(40), "output_audio_mtok": Decimal(80)}),
+    ("gpt-4o-mini-audio-preview", {"input_audio_mtok": Decimal(10), "output_audio_mtok": Decimal(20)}),
+)
+"""Prices of OpenAI's list that genai-prices lacks, by how the model's name begins."""
+MISSING_VERSION = 1
+"""Of the list above; it is part of the version of prices where it is used."""
+
 AUDIO_APART = frozenset({"openai", "azure"})
 """Providers that always charge audio apart from text: without a price for it, none is known."""
 
@@ -75,19 +87,24 @@ class Offer:
     """False where the provider sells another's model, whose tiers are not its own."""
     has_hours: bool
     """Its prices depend on the time of the day."""
+    missing: dict[str, Decimal]
+    """What its prices are completed with."""
     rates: dict[tuple[Terms, tuple[int, int, int]], Rates | None]
 
 
 class BundledPrices:
-    """The prices in the installed genai-prices; `version` names them."""
+    """The prices in the installed genai-prices."""
 
     def __init__(self) -> None:
         self._offer = functools.lru_cache(maxsize=MOST_MODELS)(_find_offer)
         self._provider = functools.lru_cache(maxsize=MOST_MODELS)(_find_provider)
 
+    def version(self, offer: Offer) -> str:
+        """Which prices hold for a model: `genai-prices 0.2.3`, and what they were completed with."""
+        return f"{self._version} with supplement {MISSING_VERSION}" if offer.missing else self._version
+
     @functools.cached_property
-    def version(self) -> str:
-        """`genai-prices 0.2.3`."""
+    def _version(self) -> str:
         from genai_prices import __version__
 
         return f"genai-prices {__version__}"
@@ -123,7 +140,10 @@ def _find_offer(provider_id: str, model: str) -> Offer | None:
     if provider is None or found is None:
         return None
     is_own = any(found is each for each in provider.models)
-    return Offer(provider_id, found, is_own, _has_hours(found), {})
+    missing: dict[str, Decimal] = {}
+    if provider_id in AUDIO_APART:
+        missing = next((prices for name, prices in MISSING if model.startswith(name)), missing)
+    return Offer(provider_id, found, is_own, _has_hours(found), missing, {})
 
 
 def _providers() -> list[Provider]:
@@ -141,7 +161,7 @@ def _has_hours(model: ModelInfo) -> bool:
 
 
 def _rates_at(offer: Offer, terms: Terms, at: datetime.datetime) -> Rates | None:
-    standard = _amounts(offer.model.get_prices(at))
+    standard = _amounts(offer.model.get_prices(at)) | offer.missing
     tier = terms.service_tier.lower()
     if terms.is_batch or tier == "batch":
         special = _special(offer, {"processing": "batch"}, standard, at)
@@ -171,7 +191,7 @@ def _special(
     matching = [each for each in offer.model.price_variants or () if each.when == when]
     chosen = [each for each in matching if each.constraint is None or each.constraint.active(at)]
     if not chosen:
-        chosen = [each for each in matching if _is_as_before(offer.model, each, standard)][:1]
+        chosen = [each for each in matching if _is_as_before(offer, each, standard)][:1]
     if not chosen:
         return None
     amounts = dict(standard)
@@ -180,16 +200,14 @@ def _special(
     return _compiled(amounts)
 
 
-def _is_as_before(
-    model: ModelInfo, variant: PriceVariant, standard: dict[str, Decimal | TieredPrices]
-) -> bool:
+def _is_as_before(offer: Offer, variant: PriceVariant, standard: dict[str, Decimal | TieredPrices]) -> bool:
     from genai_prices.types import StartDateConstraint
 
     constraint = variant.constraint
     if not isinstance(constraint, StartDateConstraint):
         return False
     start = datetime.datetime.combine(constraint.start_date, datetime.time(), datetime.UTC)
-    return _amounts(model.get_prices(start)) == standard
+    return _amounts(offer.model.get_prices(start)) | offer.missing == standard
 
 
 def _amounts(prices: ModelPrice) -> dict[str, Decimal | TieredPrices]:

@@ -99,7 +99,7 @@ class Prices:
             return Cost(status=UNPRICED)
         if call.route.startswith("images/"):
             usage = _as_image(rates, usage)
-        return _priced(rates, usage, self._bundled.version)
+        return _priced(rates, usage, self._bundled.version(offer))
 
 
 def _priced(rates: Rates, usage: Usage, version: str) -> Cost:

@@ -70,7 +70,8 @@ def test_a_labelled_call_costs_what_its_documentation_says(case: dict[str, Any],
         assert cost.status != "priced"
     else:
         assert on_paper(case["worked_out"]) == Fraction(expected)
-        assert (cost.status, cost.price_version) == ("priced", "genai-prices 0.2.3")
+        assert cost.status == "priced"
+        assert cost.price_version == case.get("price_version", "genai-prices 0.2.3")
     for name in ("input_tokens", "output_tokens"):
         assert name not in case or getattr(usage, name) == case[name]
 
