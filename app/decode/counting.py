@@ -49,5 +49,6 @@ def counting_of(method: str, route: str, asked: dict[str, object], told: dict[st
 
 def _of_object(told: dict[str, object]) -> Counting:
     """An object tells its whole usage once it has ended, and has an id to know it by."""
-    has_id = isinstance(told.get("id"), str) and bool(told.get("id"))
-    return Counting.OBJECT if has_id and told.get("status") in ENDED else Counting.NEVER
+    id, status = told.get("id"), told.get("status")
+    is_known = isinstance(id, str) and bool(id) and isinstance(status, str)
+    return Counting.OBJECT if is_known and status in ENDED else Counting.NEVER
