@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from app.decode.jsonsafe import as_dict, as_index, as_str
 
 MAX_TOOL_CALLS = 4_096
+MAX_PIECES_OF_WHOLE = 2
 
 
 @dataclass(slots=True)
@@ -45,7 +46,8 @@ class ToolCallFold:
         detail = as_dict(fields.get(kind)) or as_dict(fields.get("function"))
         call_id = as_str(fields.get("id")) or None
         name = as_str(detail.get("name")) or None
-        slot = self._slot_for(as_index(fields.get("index")), call_id, name)
+        piece = detail.get("input" if kind == "custom" else "arguments")
+        slot = self._slot_for(as_index(fields.get("index")), call_id, name, piece)
         if slot is None:
             self.dropped += 1
             return
@@ -53,7 +55,6 @@ class ToolCallFold:
             slot.name = name
         if kind == "custom":
             slot.kind = kind
-        piece = detail.get("input" if kind == "custom" else "arguments")
         if isinstance(piece, str):
             slot.pieces.append(piece)
         elif isinstance(piece, dict | list):
@@ -63,9 +64,14 @@ class ToolCallFold:
         """The calls as a whole answer would have had them, in the order in which they began."""
         return [_whole_call(slot) for slot in self._slots]
 
-    def _slot_for(self, index: int | None, call_id: str | None, name: str | None) -> _Slot | None:
+    def _slot_for(
+        self, index: int | None, call_id: str | None, name: str | None, piece: object
+    ) -> _Slot | None:
         known = self._by_id.get(call_id) if call_id is not None else None
-        slot = known or self._open_slot(index, call_id, name) or self._new_slot()
+        opened = None if known else self._open_slot(index, call_id, name)
+        if opened is not None and call_id is None and name is not None and _is_whole(opened, piece):
+            opened = None
+        slot = known or opened or self._new_slot()
         if slot is None:
             return None
         if call_id is not None:
@@ -78,8 +84,10 @@ class ToolCallFold:
 
     def _open_slot(self, index: int | None, call_id: str | None, name: str | None) -> _Slot | None:
         """The call that a delta goes on with; None where it begins another."""
+        is_nameless = call_id is None and name is None
         if index is not None:
-            slot = self._by_index.get(index)
+            # Nebius sends the last piece of a call's arguments under the next index.
+            slot = self._by_index.get(index) or (self._last if is_nameless else None)
         else:
             slot = None if call_id is not None and name is not None else self._last
         if slot is None:
@@ -93,6 +101,19 @@ class ToolCallFold:
             return None
         self._slots.append(_Slot())
         return self._slots[-1]
+
+
+def _is_whole(slot: _Slot, piece: object) -> bool:
+    """Whether a call came whole in its first chunks (Ollama's, without ids), so that its name again, and arguments that
+    begin, are another call."""
+    begins = isinstance(piece, dict) or (as_str(piece) or "").startswith("{")
+    if not begins or not 0 < len(slot.pieces) <= MAX_PIECES_OF_WHOLE:
+        return False
+    text = "".join(slot.pieces)
+    try:
+        return text.endswith("}") and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def compact(value: object) -> str:

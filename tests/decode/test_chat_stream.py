@@ -56,6 +56,7 @@ def test_first_chunks_without_choices_and_chunks_without_delta_are_passed_over()
         "tools_gemini_no_index_in_pieces",
         "tools_index_gap",
         "tools_index_shift",
+        "tools_nebius_last_piece",
         "tools_kimi_name_repeated",
         "tools_vllm_new_id_each_chunk",
         "tools_arguments_as_object",
@@ -201,3 +202,12 @@ def test_pictures_and_citations_beside_the_text_are_parts() -> None:
         {"type": "text", "text": "Hello", "annotations": [{"type": "url_citation"}]},
         {"type": "image", "url": "u"},
     ]
+
+
+def test_one_tool_called_twice_without_ids_is_two_calls() -> None:
+    call = (
+        b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":'
+        b'{"name":"f","arguments":"{\\"x\\":%d}"}}]}}]}\n\n'
+    )
+    (message,) = answers(decode_stream("chat", call % 1 + call % 2 + b"data: [DONE]\n\n"))
+    assert calls(message) == [(None, "f", '{"x":1}'), (None, "f", '{"x":2}')]

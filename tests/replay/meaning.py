@@ -180,7 +180,8 @@ def expected_of(merged: object) -> list[Said] | None:
         return [_choice(choice) for choice in merged["choices"]]
     if merged.get("object") in ("response", "response.compaction") or isinstance(merged.get("output"), list):
         return _response(merged)
-    if merged.get("type") == "message" and isinstance(merged.get("content"), list):
+    is_blocks = merged.get("type") == "message" and "stop_reason" in merged
+    if is_blocks and isinstance(merged.get("content"), list):
         return [_blocks(merged)]
     return None
 
