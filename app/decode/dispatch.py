@@ -55,7 +55,7 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
         route=route,
         stream=is_stream,
         capture_status=_capture_status(decoder, asked.status, told.status),
-        model_asked=cleaner.label(asked.body.get("model")) or cleaner.label(model_in_path(request.path)),
+        model_asked=cleaner.label(_model_in(asked.body)) or cleaner.label(model_in_path(request.path)),
         model_served=answer.model,
         upstream_id=answer.upstream_id,
         usage=usage,
@@ -71,6 +71,12 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
         messages=asked.messages + answer.messages,
         text_flags=tuple(sorted(cleaner.flags)),
     )
+
+
+def _model_in(asked: dict[str, object]) -> object:
+    """The model that a request names, for itself or for the session or agent that it describes."""
+    nested = [as_dict(asked.get(name)).get("model") for name in ("session", "agent")]
+    return asked.get("model") or next((model for model in nested if model), None)
 
 
 def _sum_up(decoder: Decoder | None, asked: dict[str, object], cleaner: TextCleaner) -> str | None:
@@ -168,10 +174,13 @@ def _read_whole(
         return _read_stream(read_events(body, cleaner.flags), decoder, decoder.fold, status, cleaner)
     if value is None:
         return _read_text(body, response, decoder, status, cleaner)
-    fields = as_dict(value)
+    takes_any = decoder is not None and decoder.takes_any
+    fields: dict[str, object] = as_dict(value)
+    if takes_any and isinstance(value, list):
+        fields = {"data": value}
     answer = decoder.read_answer(fields, cleaner) if decoder is not None else _read_unknown(fields, cleaner)
     error = read_envelope(value, response.status, cleaner) or answer.error
-    if status == "decoded" and not fields and error is None:
+    if status == "decoded" and not fields and error is None and not takes_any:
         status = "unreadable"
     return _Half(status, fields, [], _with_error(answer, error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.decode.amounts import size_text, whole_number
 from app.decode.jsonsafe import TextCleaner
 from app.decode.values import Answer, Message
 
@@ -33,7 +34,9 @@ def preview_request(messages: list[Message], cleaner: TextCleaner) -> str | None
 
 
 def preview_answer(answer: Answer, cleaner: TextCleaner) -> str | None:
-    """What was answered first: text, refusal, tool calls, an error, or the decoder's own words."""
+    """The decoder's own words where it has any, else what was answered first: text, refusal, calls, an error."""
+    if answer.summary and answer.error is None:
+        return preview_text(answer.summary, cleaner)
     for message in answer.messages:
         said = preview_text(message.text, cleaner) or preview_text(message.refusal, cleaner)
         said = said or _preview_calls(message, cleaner) or _preview_parts(message)
@@ -50,12 +53,22 @@ def _preview_calls(message: Message, cleaner: TextCleaner) -> str | None:
 
 
 def _preview_parts(message: Message) -> str | None:
-    """Content without text: `[image_url]`, or the words of a spoken answer."""
+    """Content without text: `[image]`, `[file report.pdf, 2.1 MB]`, or the words of a spoken answer."""
     for part in message.parts[:16]:
         if isinstance(part, dict):
             transcript = part.get("transcript")
             if isinstance(transcript, str) and transcript.strip():
                 return " ".join(transcript[:SCANNED_CHARACTERS].split())[:PREVIEW_CHARACTERS]
             if isinstance(part.get("type"), str):
-                return f"[{part['type']}]"[:PREVIEW_CHARACTERS]
+                return f"[{describe_media(part)}]"[:PREVIEW_CHARACTERS]
     return None
+
+
+def describe_media(part: dict[str, object]) -> str:
+    """`image`, `file report.pdf, 2.1 MB`: the type of a part, its name and its size."""
+    words = [
+        str(part.get("type")),
+        *(name for name in [part.get("filename")] if isinstance(name, str) and name),
+    ]
+    size = whole_number(part.get("size_bytes"))
+    return " ".join(words) + ("" if size is None else f", {size_text(size)}")

@@ -110,16 +110,16 @@ def test_azure_puts_the_model_into_the_path() -> None:
 def test_what_no_decoder_knows_is_opaque_and_tells_what_it_can() -> None:
     answer = json.dumps({"id": "file-1", "object": "file", "model": "m"}).encode()
     decoded = decode_exchange(
-        Request("POST", b"/v1/files", content_type="multipart/form-data; boundary=x", body=b"--x--"),
+        Request("POST", b"/v1/new/things", content_type="multipart/form-data; boundary=x", body=b"--x--"),
         Response(200, "application/json", None, answer),
     )
-    assert (decoded.route, decoded.capture_status, decoded.upstream_id) == ("files", "opaque", "file-1")
+    assert (decoded.route, decoded.capture_status, decoded.upstream_id) == ("other", "opaque", "file-1")
     assert decoded.text_flags == ()
 
 
 def test_bytes_of_an_unknown_kind_are_left_alone() -> None:
     decoded = decode_exchange(
-        Request("GET", b"/v1/files/f/content"),
+        Request("GET", b"/v1/new/things"),
         Response(200, "application/octet-stream", None, b"\xff\x00\xfe" * 99),
     )
     assert (decoded.capture_status, decoded.text_flags, decoded.messages) == ("opaque", (), [])
@@ -140,4 +140,5 @@ def test_a_read_of_what_was_made_before_counts_no_usage_again() -> None:
 def test_a_list_under_the_path_of_a_decoder_is_none_of_its_answers() -> None:
     body = b'{"object": "list", "data": [], "has_more": false}'
     decoded = decode_exchange(Request("GET", CHAT), Response(200, "application/json", None, body))
-    assert (decoded.capture_status, decoded.messages) == ("opaque", [])
+    assert (decoded.capture_status, decoded.messages) == ("decoded", [])
+    assert decoded.response_preview == "0 items"
