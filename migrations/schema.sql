@@ -91,8 +91,10 @@ CREATE INDEX exchanges_by_upstream_id ON exchanges (project_id, upstream_id) WHE
 CREATE INDEX exchanges_by_answer_key ON exchanges (project_id, answer_key) WHERE answer_key IS NOT NULL;
 CREATE INDEX exchanges_by_recorded_at ON exchanges (recorded_at);
 
--- What LOG=full keeps beyond the row in exchanges. A body is its head slice, the chain that ends in its tip, and its
--- tail slice, each a node in pieces; a body kept whole has a tip alone, an empty one has none of the three.
+-- What LOG=full keeps beyond the row in exchanges. Each of head, tip and tail is a node in pieces. A body that was cut is
+-- the chain that ends in its head (tools, system prompt, large parts), the one that ends in its tip (the talk), and its
+-- tail, a slice that says how the slices of both stand in the body and holds the rest; see app/store/layout.py. A body
+-- kept whole has a tip alone, an empty one has none of the three.
 CREATE TABLE transcripts (
     project_id int4 NOT NULL,
     id uuid NOT NULL,
@@ -116,7 +118,8 @@ CREATE TABLE transcripts (
 -- Slices of bodies, and header lists, shared within one project and one week.
 -- node = SHA-256(parent's node, or 32 zero bytes for a root, then the slice). The zero bytes keep a body that begins
 -- with the 32 bytes of somebody's node from posing as the next slice of that one's chain.
--- coding: 0 as they were, 1 zstd. EXTERNAL: what is compressed is not compressed again.
+-- coding: 0 as they were, 1 zstd, 2 zstd with the dictionary of app/store/dictionary.py. EXTERNAL: what is compressed is
+-- not compressed again.
 CREATE TABLE pieces (
     project_id int4 NOT NULL,
     week date NOT NULL,

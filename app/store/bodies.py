@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from app.errors import StoreError
 from app.exchange import SliceKind
-from app.store.layout import parts_of
-from app.store.pieces import decode_piece
+from app.store.layout import runs_of
+from app.store.pieces import Coder
 from app.store.pool import Pool
 from app.store.statements import statements
 
@@ -70,6 +70,7 @@ class BodyReader:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = statements("query")
+        self._coder = Coder()
 
     async def pieces(self, manifest: Manifest) -> list[PieceName]:
         """The slices of a body in order; raises StoreError where one is gone."""
@@ -82,11 +83,11 @@ class BodyReader:
             return head + tip
         layout = b"".join([chunk async for chunk in self.read(manifest, tail)])
         names: list[PieceName] = []
-        for part in parts_of(layout, len(head), len(tip)):
-            if part.kind == SliceKind.REST:
-                names.append(PieceName(tail[0].node, part.length_bytes, part.index))
+        for run in runs_of(layout, len(head), len(tip)):
+            if run.kind == SliceKind.REST:
+                names.append(PieceName(tail[0].node, run.count, run.index))
             else:
-                names.append((tip if part.kind == SliceKind.TALK else head)[part.index])
+                names += (tip if run.kind == SliceKind.TALK else head)[run.index : run.index + run.count]
         return names
 
     async def _chain(self, connection: Connection, manifest: Manifest, end: bytes | None) -> list[PieceName]:
@@ -110,7 +111,9 @@ class BodyReader:
                 if name.node not in found:
                     raise StoreError(f"piece {name.node.hex()} is gone")
                 row = found[name.node]
-                piece = decode_piece(name.node, row["parent"], row["raw_bytes"], row["coding"], row["data"])
+                piece = self._coder.decode(
+                    name.node, row["parent"], row["raw_bytes"], row["coding"], row["data"]
+                )
                 yield piece[name.offset : name.offset + name.raw_bytes]
 
 

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from app.store.piece_batch import KnownNodes, PieceBatch
-from app.store.pieces import encode_chunk_times
+from app.store.pieces import Coder
 from app.store.record import Content
 from app.store.rows import Placed, columns
 from app.store.statements import statements
@@ -20,34 +20,34 @@ class ContentWriter:
 
     def __init__(self) -> None:
         self._known = KnownNodes()
+        self._coder = Coder()
 
     async def write(self, connection: Connection, placed: list[Placed]) -> int:
         """Inserts pieces and transcripts; gives how many bodies had to be kept whole though they could be cut.
 
         Their exchanges are inserted, and their weeks locked, by the same transaction.
         """
-        pieces = PieceBatch(self._known)
+        pieces = PieceBatch(self._known, self._coder)
         rows = []
         for each in placed:
             if (content := each.record.content) is not None:
-                rows.append(_transcript_row(each, content, pieces))
+                rows.append(self._row(each, content, pieces))
         if rows:
             await pieces.write(connection)
             await connection.execute(statements("ingest")["insert_transcripts"], *columns(rows))
         return pieces.stored_whole
 
-
-def _transcript_row(placed: Placed, content: Content, pieces: PieceBatch) -> tuple[Any, ...]:
-    """A row for insert_transcripts; its slices join the batch."""
-    place = (placed.project_id, placed.week)
-    request = pieces.add(place, content.request_body, content.request_cut)
-    response = pieces.add(place, content.response_body)
-    return (
-        *(placed.project_id, uuid.UUID(bytes=placed.record.id), placed.week),
-        pieces.add_headers(place, content.request_headers),
-        pieces.add_headers(place, content.response_headers),
-        pieces.add_headers(place, content.trailers or None),
-        *(request.head, request.tip, request.tail, response.tip),
-        encode_chunk_times(content.chunk_times),
-        *(content.request_preview, content.response_preview, content.facts),
-    )
+    def _row(self, placed: Placed, content: Content, pieces: PieceBatch) -> tuple[Any, ...]:
+        """A row for insert_transcripts; its slices join the batch."""
+        place = (placed.project_id, placed.week)
+        request = pieces.add(place, content.request_body, content.request_cut)
+        response = pieces.add(place, content.response_body)
+        return (
+            *(placed.project_id, uuid.UUID(bytes=placed.record.id), placed.week),
+            pieces.add_headers(place, content.request_headers),
+            pieces.add_headers(place, content.response_headers),
+            pieces.add_headers(place, content.trailers or None),
+            *(request.head, request.tip, request.tail, response.tip),
+            self._coder.encode_chunk_times(content.chunk_times),
+            *(content.request_preview, content.response_preview, content.facts),
+        )

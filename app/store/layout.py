@@ -11,7 +11,7 @@ slices for all others, and 0 for a last run of talk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -37,14 +37,13 @@ class CutBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The next bytes of a body: a slice of a chain, or so many bytes of the layout."""
+class Run:
+    """The next bytes of a body: so many slices of a chain, or bytes of the layout."""
 
     kind: SliceKind
     index: int
-    """Which slice of its chain, or from which byte of the layout."""
-    length_bytes: int = 0
-    """Of the layout's bytes alone."""
+    """From which slice of its chain, or from which byte of the layout."""
+    count: int
 
 
 def lay_out(body: bytes, cut: Sequence[Slice]) -> CutBody:
@@ -66,30 +65,28 @@ def lay_out(body: bytes, cut: Sequence[Slice]) -> CutBody:
     return CutBody(head, spans[SliceKind.TALK], msgspec.msgpack.encode((plan, rest)))
 
 
-def parts_of(layout: bytes, head_slices: int, tip_slices: int) -> Iterator[Part]:
-    """The parts of a body in order, for chains of so many slices; raises StoreError where they do not fit."""
+def runs_of(layout: bytes, head_slices: int, tip_slices: int) -> list[Run]:
+    """The runs of a body in order, for chains of so many slices; raises StoreError where they do not fit."""
     try:
         plan, rest = _layouts.decode(layout)
-        runs = [(SliceKind(kind), count) for kind, count in zip(plan[::2], plan[1::2], strict=True)]
+        counted = [(SliceKind(kind), count) for kind, count in zip(plan[::2], plan[1::2], strict=True)]
     except (msgspec.MsgspecError, ValueError) as error:
         raise StoreError("the layout of a body is damaged") from error
-    left = _left(runs, len(rest), head_slices, tip_slices)
-    at = {SliceKind.REST: len(layout) - len(rest), SliceKind.TALK: 0, **_starts(runs)}
-    for kind, count in runs:
-        index = at[kind]
-        if kind == SliceKind.REST:
-            yield Part(kind, index, count)
-        else:
-            count = count or left
-            yield from (Part(kind, each) for each in range(index, index + count))
-        at[kind] = index + count
+    left = _left(counted, len(rest), head_slices, tip_slices)
+    at = {SliceKind.REST: len(layout) - len(rest), SliceKind.TALK: 0, **_starts(counted)}
+    runs = []
+    for kind, count in counted:
+        run = Run(kind, at[kind], count or left)
+        at[kind] += run.count
+        runs.append(run)
+    return runs
 
 
-def _left(runs: list[tuple[SliceKind, int]], rest_bytes: int, head_slices: int, tip_slices: int) -> int:
+def _left(counted: list[tuple[SliceKind, int]], rest_bytes: int, head_slices: int, tip_slices: int) -> int:
     """How many slices the last run of talk has; raises StoreError where a run has none, or some are left over."""
-    counts = {kind: sum(count for each, count in runs if each == kind) for kind in SliceKind}
+    counts = {kind: sum(count for each, count in counted if each == kind) for kind in SliceKind}
     left = tip_slices - counts[SliceKind.TALK]
-    is_open = (SliceKind.TALK, 0) in runs
+    is_open = (SliceKind.TALK, 0) in counted
     fits = left > 0 if is_open else left == 0
     if (
         not fits
@@ -100,13 +97,13 @@ def _left(runs: list[tuple[SliceKind, int]], rest_bytes: int, head_slices: int, 
     return left
 
 
-def _starts(runs: list[tuple[SliceKind, int]]) -> dict[SliceKind, int]:
+def _starts(counted: list[tuple[SliceKind, int]]) -> dict[SliceKind, int]:
     """At which slice of the head's chain each kind begins."""
     starts: dict[SliceKind, int] = {}
     start = 0
     for kind in LASTING:
         starts[kind] = start
-        start += sum(count for each, count in runs if each == kind)
+        start += sum(count for each, count in counted if each == kind)
     return starts
 
 

@@ -26,7 +26,7 @@ import msgspec
 
 from app.errors import PoisonError, StoreError
 from app.exchange import KeptHeaders, Slice, SliceKind
-from app.store.layout import CutBody, Span, lay_out, parts_of
+from app.store.layout import CutBody, Span, lay_out, runs_of
 from app.store.pieces import Coder, chain, node_of
 from app.store.record import SLICE_BYTES, BodySource
 from app.store.rows import columns
@@ -110,12 +110,12 @@ class _Piece:
 class PieceBatch:
     """The slices of one batch: `add` names them, `write` sends those that are not there."""
 
-    def __init__(self, known: KnownNodes | None = None) -> None:
+    def __init__(self, known: KnownNodes | None = None, coder: Coder | None = None) -> None:
         self._known = known if known is not None else KnownNodes()
         self._chains: dict[Named, _Chain] = {}
         """By their last node."""
         self._long: dict[tuple[Place, tuple[bytes, ...]], BodySource] = {}
-        self._coder = Coder()
+        self._coder = coder if coder is not None else Coder()
         self.stored_whole = 0
         """Bodies whose slices would not have given them back."""
 
@@ -232,11 +232,12 @@ def _comes_back(data: bytes, parts: CutBody, sha256: bytes) -> bool:
     digest = hashlib.sha256()
     layout = parts.layout
     try:
-        for part in parts_of(layout, len(parts.head), len(parts.tip)):
-            if part.kind == SliceKind.REST:
-                digest.update(layout[part.index : part.index + part.length_bytes])
-            else:
-                start, end = (parts.tip if part.kind == SliceKind.TALK else parts.head)[part.index]
+        for run in runs_of(layout, len(parts.head), len(parts.tip)):
+            if run.kind == SliceKind.REST:
+                digest.update(layout[run.index : run.index + run.count])
+                continue
+            spans = parts.tip if run.kind == SliceKind.TALK else parts.head
+            for start, end in spans[run.index : run.index + run.count]:
                 digest.update(data[start:end])
     except StoreError:
         return False

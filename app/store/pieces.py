@@ -14,11 +14,14 @@ import msgspec
 import zstandard
 
 from app.errors import StoreError
+from app.store.dictionary import shared_dictionary
 from app.store.record import SLICE_BYTES, ChunkTime
 
 ROOT = bytes(32)
-RAW, ZSTD = 0, 1
-SHORTEST_COMPRESSED_BYTES = 64
+RAW, ZSTD, ZSTD_SHARED = 0, 1, 2
+"""Codings: as it was, zstd, zstd with the dictionary of app.store.dictionary."""
+SHORTEST_COMPRESSED_BYTES = 32
+SHARED_BELOW_BYTES = 64 << 10
 FAST_FROM_BYTES = 1 << 20
 
 
@@ -44,45 +47,68 @@ class HeldBody:
 
 
 class Coder:
-    """Compresses slices where that makes them smaller."""
+    """Compresses slices where that makes them smaller, and gives them back; for one thread at a time."""
 
     def __init__(self) -> None:
-        self._small = zstandard.ZstdCompressor(level=3)
+        dictionary = zstandard.ZstdCompressionDict(
+            shared_dictionary(), dict_type=zstandard.DICT_TYPE_RAWCONTENT
+        )
+        dictionary.precompute_compress(level=3)
+        self._small = zstandard.ZstdCompressor(level=3, dict_data=dictionary)
+        self._middle = zstandard.ZstdCompressor(level=3)
         self._large = zstandard.ZstdCompressor(level=1)
-        self._decompressor = zstandard.ZstdDecompressor()
+        self._decompressors = {
+            ZSTD: zstandard.ZstdDecompressor(),
+            ZSTD_SHARED: zstandard.ZstdDecompressor(dict_data=dictionary),
+        }
 
     def encode(self, piece: bytes) -> tuple[int, bytes]:
         """The coding and the bytes to keep."""
-        if len(piece) < SHORTEST_COMPRESSED_BYTES:
+        size = len(piece)
+        if size < SHORTEST_COMPRESSED_BYTES:
             return RAW, piece
-        compressed = (self._large if len(piece) >= FAST_FROM_BYTES else self._small).compress(piece)
-        return (ZSTD, compressed) if len(compressed) < len(piece) else (RAW, piece)
+        if size < SHARED_BELOW_BYTES:
+            coding, compressed = ZSTD_SHARED, self._small.compress(piece)
+        else:
+            compressor = self._large if size >= FAST_FROM_BYTES else self._middle
+            coding, compressed = ZSTD, compressor.compress(piece)
+        return (coding, compressed) if len(compressed) < size else (RAW, piece)
 
     def encode_proved(self, piece: bytes) -> tuple[int, bytes]:
         """The same, undone again and compared before it is given; raw where that fails."""
         coding, kept = self.encode(piece)
-        if coding == RAW:
-            return coding, kept
         try:
-            came_back = self._decompressor.decompress(kept, max_output_size=len(piece))
+            came_back = self._undo(coding, kept, len(piece))
         except zstandard.ZstdError:
             came_back = b""
         return (coding, kept) if came_back == piece else (RAW, piece)
 
+    def decode(self, node: bytes, parent: bytes | None, raw_bytes: int, coding: int, data: bytes) -> bytes:
+        """The slice as it was, proved by its node; raises StoreError where it is damaged."""
+        try:
+            piece = self._undo(coding, data, raw_bytes)
+        except zstandard.ZstdError as error:
+            raise StoreError(f"piece {node.hex()} is damaged") from error
+        if node_of(parent, piece) != node:
+            raise StoreError(f"piece {node.hex()} is damaged")
+        return piece
 
-def decode_piece(node: bytes, parent: bytes | None, raw_bytes: int, coding: int, data: bytes) -> bytes:
-    """The slice as it was, proved by its node; raises StoreError where it is damaged."""
-    try:
-        piece = (
-            data
-            if coding == RAW
-            else zstandard.ZstdDecompressor().decompress(data, max_output_size=raw_bytes)
-        )
-    except zstandard.ZstdError as error:
-        raise StoreError(f"piece {node.hex()} is damaged") from error
-    if node_of(parent, piece) != node:
-        raise StoreError(f"piece {node.hex()} is damaged")
-    return piece
+    def encode_chunk_times(self, times: list[ChunkTime]) -> bytes | None:
+        """Arrival times as zstd over MessagePack: two lists, differences in microseconds and sizes in bytes."""
+        if not times:
+            return None
+        before = [0, *(each.offset_us for each in times)]
+        steps = [each.offset_us - earlier for each, earlier in zip(times, before, strict=False)]
+        packed = msgspec.msgpack.encode((steps, [each.size_bytes for each in times]))
+        return self._middle.compress(packed)
+
+    def _undo(self, coding: int, data: bytes, raw_bytes: int) -> bytes:
+        if coding == RAW:
+            return data
+        decompressor = self._decompressors.get(coding)
+        if decompressor is None:
+            raise StoreError(f"a piece has the coding {coding}, which a newer version wrote; upgrade")
+        return decompressor.decompress(data, max_output_size=raw_bytes)
 
 
 def node_of(parent: bytes | None, piece: bytes) -> bytes:
@@ -100,18 +126,8 @@ def chain(slices: Iterable[bytes]) -> Iterator[bytes]:
         yield parent
 
 
-def encode_chunk_times(times: list[ChunkTime]) -> bytes | None:
-    """Arrival times as zstd over MessagePack: two lists, differences in microseconds and sizes in bytes."""
-    if not times:
-        return None
-    before = [0, *(each.offset_us for each in times)]
-    steps = [each.offset_us - earlier for each, earlier in zip(times, before, strict=False)]
-    packed = msgspec.msgpack.encode((steps, [each.size_bytes for each in times]))
-    return zstandard.ZstdCompressor(level=3).compress(packed)
-
-
 def decode_chunk_times(data: bytes | None) -> list[ChunkTime]:
-    """What encode_chunk_times made."""
+    """What Coder.encode_chunk_times made."""
     if data is None:
         return []
     packed = zstandard.ZstdDecompressor().decompress(data)

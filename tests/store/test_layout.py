@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.errors import StoreError
 from app.exchange import Slice, SliceKind
-from app.store.layout import CutBody, lay_out, parts_of
+from app.store.layout import CutBody, lay_out, runs_of
 
 
 def rebuilt(body: bytes, parts: CutBody) -> bytes:
@@ -21,10 +21,10 @@ def rebuilt(body: bytes, parts: CutBody) -> bytes:
         for kind in SliceKind
     }
     return b"".join(
-        parts.layout[part.index : part.index + part.length_bytes]
-        if part.kind == SliceKind.REST
-        else chains[part.kind][part.index]
-        for part in parts_of(parts.layout, len(parts.head), len(parts.tip))
+        parts.layout[run.index : run.index + run.count]
+        if run.kind == SliceKind.REST
+        else b"".join(chains[run.kind][run.index : run.index + run.count])
+        for run in runs_of(parts.layout, len(parts.head), len(parts.tip))
     )
 
 
@@ -55,13 +55,13 @@ def test_a_layout_that_does_not_fit_its_chains_is_refused() -> None:
     body = b"a" * 40
     cut = [(SliceKind.TOOLS, 10), (SliceKind.TALK, 20), (SliceKind.REST, 30), (SliceKind.TALK, 40)]
     layout = lay_out(body, cut).layout
-    assert len(list(parts_of(layout, 1, 2))) == 4
+    assert len(runs_of(layout, 1, 2)) == 4
     for head, tip in ((0, 2), (2, 2), (1, 0)):
         with pytest.raises(StoreError, match="fit"):
-            list(parts_of(layout, head, tip))
+            runs_of(layout, head, tip)
 
 
 @pytest.mark.parametrize("layout", [b"", b"\x92\x91\x01\xc4\x00", b"\x92\x92\x09\x01\xc4\x00", b"noise"])
 def test_a_damaged_layout_is_refused(layout: bytes) -> None:
     with pytest.raises(StoreError, match="damaged"):
-        list(parts_of(layout, 0, 0))
+        runs_of(layout, 0, 0)

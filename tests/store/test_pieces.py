@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 
 from app.errors import PoisonError, StoreError
 from app.store import piece_batch, pieces
+from app.store.dictionary import shared_dictionary
 from app.store.partitions import Partitions
 from app.store.piece_batch import PieceBatch
 from app.store.pieces import (
     RAW,
     ZSTD,
+    ZSTD_SHARED,
     Coder,
     HeldBody,
     chain,
     decode_chunk_times,
-    decode_piece,
-    encode_chunk_times,
     node_of,
 )
 from app.store.pool import Pool
@@ -45,25 +45,36 @@ def test_a_node_is_the_digest_of_its_parent_and_its_slice() -> None:
 def test_a_coded_slice_is_never_longer_and_comes_back(data: bytes) -> None:
     coding, kept = Coder().encode(data)
     assert len(kept) <= len(data)
-    assert decode_piece(node_of(None, data), None, len(data), coding, kept) == data
+    assert Coder().decode(node_of(None, data), None, len(data), coding, kept) == data
 
 
 def test_what_does_not_shrink_is_kept_raw() -> None:
     assert Coder().encode(noise := os.urandom(3000)) == (RAW, noise)
-    assert Coder().encode(b"a" * 3000)[0] == ZSTD
+    assert Coder().encode(b"a" * 3000)[0] == ZSTD_SHARED
+    assert Coder().encode(b"a" * 300_000)[0] == ZSTD
+
+
+def test_the_dictionary_is_the_one_that_was_written_with() -> None:
+    digest = hashlib.sha256(shared_dictionary()).hexdigest()
+    assert digest == "d0f07dca090cfb781ddce9eb8e641172755bb36e8581d3fc45d0ace349fcd6a3"
+
+
+def test_a_coding_of_a_newer_version_is_told_from_damage() -> None:
+    with pytest.raises(StoreError, match="newer"):
+        Coder().decode(node_of(None, b"y"), None, 1, 9, b"y")
 
 
 @pytest.mark.parametrize("data", [b"x", b"", b"\x28\xb5\x2f\xfd damaged"])
 def test_a_damaged_slice_is_refused(data: bytes) -> None:
-    for coding in (RAW, ZSTD):
+    for coding in (RAW, ZSTD, ZSTD_SHARED):
         with pytest.raises(StoreError, match="damaged"):
-            decode_piece(node_of(None, b"y"), None, 1, coding, data)
+            Coder().decode(node_of(None, b"y"), None, 1, coding, data)
 
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 50), st.integers(0, 1 << 30))))
 def test_chunk_times_come_back(pairs: list[tuple[int, int]]) -> None:
     times = [ChunkTime(offset_us, size_bytes) for offset_us, size_bytes in pairs]
-    assert decode_chunk_times(encode_chunk_times(times)) == times
+    assert decode_chunk_times(Coder().encode_chunk_times(times)) == times
 
 
 def bodies_of(kind: str) -> tuple[list[bytes], list[bytes]]:
@@ -90,7 +101,9 @@ async def test_batches_that_share_slices_in_any_order_do_not_deadlock(
 ) -> None:
     monkeypatch.setattr(pieces, "SLICE_BYTES", 64)
     monkeypatch.setattr(piece_batch, "SLICE_BYTES", 64)
-    monkeypatch.setattr(piece_batch, "WINDOW_ROWS", 1)  # each slice a statement, so that the batches interleave
+    monkeypatch.setattr(
+        piece_batch, "WINDOW_ROWS", 1
+    )  # each slice a statement, so that the batches interleave
     await Partitions(pool).make_for([WEEK])
 
     both_began = asyncio.Barrier(2)
