@@ -7,6 +7,7 @@ from app.decode.jsonsafe import TextCleaner
 from app.decode.values import Answer, Message
 
 PREVIEW_CHARACTERS = 200
+FIRST_CHARACTERS = 500
 SCANNED_CHARACTERS = 4_096
 SCANNED_MESSAGES = 256
 
@@ -15,8 +16,11 @@ def preview_text(text: str | None, cleaner: TextCleaner) -> str | None:
     """At most 200 characters of the text with white space collapsed; None where nothing is left."""
     if not text:
         return None
-    head = cleaner.text(text[: SCANNED_CHARACTERS * 2].lstrip()[:SCANNED_CHARACTERS])
-    collapsed = " ".join(head.split())
+    # Nearly always enough, at an eighth of the cost.
+    collapsed = " ".join(cleaner.text(text[:FIRST_CHARACTERS]).split())
+    if len(collapsed) <= PREVIEW_CHARACTERS and len(text) > FIRST_CHARACTERS:
+        head = cleaner.text(text[: SCANNED_CHARACTERS * 2].lstrip()[:SCANNED_CHARACTERS])
+        collapsed = " ".join(head.split())
     if len(collapsed) > PREVIEW_CHARACTERS:
         collapsed = collapsed[: PREVIEW_CHARACTERS - 1] + "…"
     return collapsed or None
