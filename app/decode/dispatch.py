@@ -20,6 +20,8 @@ from app.decode.values import Answer, Decoded, ErrorInfo, Message, Request, Resp
 SEVERITY = ("decoded", "partial", "unreadable", "too_large", "opaque")
 """Capture statuses, from best to worst: the worse of both halves counts."""
 
+_NO_ERROR = ErrorInfo()
+_NO_ANSWER = Answer()
 _STATUS_OF_CONTENT = {
     ContentStatus.WHOLE: "decoded",
     ContentStatus.CUT: "partial",
@@ -48,7 +50,7 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
     asked = _read_request(request, decoder, cleaner)
     told = _read_response(response, decoder, is_stream, cleaner)
     answer = told.answer
-    error = answer.error or ErrorInfo()
+    error = answer.error or _NO_ERROR
     counting = counting_of(request.method, route, asked.body, told.body)
     usage = read_usage(None if counting is Counting.NEVER else answer.usage, cleaner)
     return Decoded(
@@ -75,8 +77,10 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
 
 def _model_in(asked: dict[str, object]) -> object:
     """The model that a request names, for itself or for the session or agent that it describes."""
-    nested = [as_dict(asked.get(name)).get("model") for name in ("session", "agent")]
-    return asked.get("model") or next((model for model in nested if model), None)
+    if asked.get("model"):
+        return asked["model"]
+    nested = (as_dict(asked.get(name)).get("model") for name in ("session", "agent"))
+    return next((model for model in nested if model), None)
 
 
 def _sum_up(decoder: Decoder | None, asked: dict[str, object], cleaner: TextCleaner) -> str | None:
@@ -109,7 +113,7 @@ def _read_request(request: Request, decoder: Decoder | None, cleaner: TextCleane
     if status == "decoded" and read is not None and not fields and is_missing:
         status = "unreadable"
     messages = read(fields, cleaner) if read is not None and fields else []
-    return _Half(status, fields, messages, Answer())
+    return _Half(status, fields, messages, _NO_ANSWER)
 
 
 def _request_value(request: Request, cleaner: TextCleaner) -> tuple[object, str]:
