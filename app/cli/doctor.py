@@ -13,6 +13,7 @@ from app.cli.checks import Finding, State
 from app.cli.options import ConfigFile, read_settings
 from app.config import Settings
 from app.errors import ConfigError
+from app.recorder.price_file import own_prices
 
 _MARKS = {State.OK: "ok  ", State.NOTE: "note", State.WRONG: "FAIL"}
 
@@ -21,6 +22,7 @@ def doctor(config: ConfigFile = None) -> None:
     """Try every part, and say what is wrong and what to do. Ends with 1 where anything is."""
     try:
         settings = read_settings(config)
+        own_prices(settings.prices)
     except ConfigError as error:
         print(_line(Finding("settings", State.WRONG, str(error))))
         raise typer.Exit(1) from error

@@ -66,3 +66,6 @@ def test_what_is_wrong_in_a_price_file_stops_the_start(tmp_path: Path) -> None:
     assert code == 2
     assert "prices.toml, line 3: input: no such key" in errors
     assert errors.count("\n") == 1
+    code, output, _ = verbatim("doctor", PRICES=str(tmp_path / "prices.toml"), DATA_DIR=str(tmp_path))
+    assert code == 1
+    assert "FAIL  settings" in output and "prices.toml, line 3: input: no such key" in output
