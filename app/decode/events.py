@@ -60,10 +60,14 @@ def read_events(body: bytes, flags: set[str]) -> StreamEvents:
         if data == b"[DONE]":
             is_done = True
         elif data:
-            values = _values_of(raw, data, flags)
+            value = read_json(data, flags)
+            if isinstance(value, dict):
+                events.append(JsonEvent(raw.name, value))
+                continue
+            values = _values_of(raw, data, value, flags)
             unreadable += not values
             is_done = is_done or data.endswith(b"[DONE]")
-            events.extend(JsonEvent(raw.name, value) for value in values)
+            events.extend(JsonEvent(raw.name, each) for each in values)
     return StreamEvents(events, is_done, unreadable)
 
 
@@ -83,8 +87,8 @@ def event_type(event: JsonEvent) -> str:
     return as_str(event.value.get("type")) or event.name
 
 
-def _values_of(raw: SseEvent, data: bytes, flags: set[str]) -> list[dict[str, object]]:
-    value = read_json(data, flags)
+def _values_of(raw: SseEvent, data: bytes, value: object, flags: set[str]) -> list[dict[str, object]]:
+    """What stands in an event that is no plain object: several glued together, an error in plain words."""
     values = [value] if value is not None else read_glued(data, flags)
     if raw.name == "error" and len(values) == 1 and isinstance(values[0], str):
         return [{"error": values[0]}]

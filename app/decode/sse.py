@@ -112,7 +112,8 @@ class SseParser:
         if self._data_bytes + len(line) > MAX_EVENT_BYTES:
             self._oversized = True
         name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
+        if value.startswith(b" "):
+            value = value[1:]
         if name == b"data":
             self._data_bytes += len(line)
             self._data.append(value)
@@ -127,7 +128,8 @@ class SseParser:
         if self._oversized:
             self.dropped += 1
         elif self._data:
-            events.append(SseEvent(self._name or "message", b"\n".join(self._data), self._last_id))
+            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            events.append(SseEvent(self._name or "message", data, self._last_id))
         self._data = []
         self._data_bytes = 0
         self._name = ""
