@@ -74,22 +74,24 @@ class Growth:
         return self.after_turns[last] - self.after_turns[first - 1]
 
 
-async def grow(folder: Path, url: str, runs: int, turns: int, *, stream: bool = False) -> Growth:
-    """Records the runs in this database and reads everything back."""
+async def grow(
+    folder: Path, url: str, runs: int, turns: int, *, stream: bool = False, at_once: int = 1
+) -> Growth:
+    """Records the runs in this database, so many turns at once, and reads everything back."""
     maker = AgentRuns()
     growth = Growth()
     digests: dict[uuid.UUID, tuple[bytes, bytes]] = {}
     every = [maker.run(number, turns, stream=stream) for number in range(runs)]
     await _sizes(url, growth)
-    for _ in range(turns):
-        calls = [next(each) for each in every]
+    for _ in range(0, turns, at_once):
+        calls = [next(each) for _ in range(at_once) for each in every]
         digests.update(_write(folder, calls, stream=stream))
         stop = asyncio.Event()
         stop.set()
         await run_recorder(RecorderOptions(folder, url, "bench", drain_seconds=300), stop, RecorderStatus())
         growth.request_bytes += sum(len(each.request) for each in calls)
         growth.exchanges += len(calls)
-        await _sizes(url, growth)
+        await _sizes(url, growth, at_once)
     growth.differing = await _differing(url, digests)
     return growth
 
@@ -154,7 +156,7 @@ def _told(exchange_id: bytes, *, stream: bool) -> KeptHeaders:
     ]
 
 
-async def _sizes(url: str, growth: Growth) -> None:
+async def _sizes(url: str, growth: Growth, turns: int = 1) -> None:
     connection = await asyncpg.connect(url)
     tables: dict[str, tuple[int, int]] = {}
     for row in await connection.fetch(_SIZES):
@@ -162,7 +164,7 @@ async def _sizes(url: str, growth: Growth) -> None:
         tables[row["name"]] = (table_bytes + row["table_bytes"], total_bytes + row["bytes"])
     await connection.close()
     growth.tables = tables
-    growth.after_turns.append(sum(total_bytes for _, total_bytes in tables.values()))
+    growth.after_turns += [sum(total_bytes for _, total_bytes in tables.values())] * turns
 
 
 async def _differing(url: str, digests: dict[uuid.UUID, tuple[bytes, bytes]]) -> int:
