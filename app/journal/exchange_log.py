@@ -31,20 +31,31 @@ class ExchangeLog:
     def stage(self, kind: int, payload: bytes) -> None:
         """Puts a frame behind those that the next commit writes; a long payload becomes several."""
         now_ns = monotonic_ns()
-        start = 0
         if len(payload) > MAX_PAYLOAD_BYTES:
-            while len(payload) - start > MAX_PAYLOAD_BYTES:
-                part = payload[start : start + MAX_PAYLOAD_BYTES]
-                self._put((self.id, kind, now_ns, self._sequence, FLAG_MORE, part, self))
-                start += MAX_PAYLOAD_BYTES
-            payload = payload[start:]
-        self._put((self.id, kind, now_ns, self._sequence, 0, payload, self))
-
-    def _put(self, frame: StagedFrame) -> None:
+            payload = self._stage_parts(kind, now_ns, payload)
+        frame = (self.id, kind, now_ns, self._sequence, 0, payload, self)
         self._sequence += 1
-        if not self.gap:
+        if self.gap:
+            self._stage_in_need(frame)
+        else:
             self._writer.staged.append(frame)
-        elif frame[1] in _CHUNKS:
+
+    def _stage_parts(self, kind: int, now_ns: int, payload: bytes) -> bytes:
+        """Stages all but the last part, which it gives."""
+        start = 0
+        while len(payload) - start > MAX_PAYLOAD_BYTES:
+            part = payload[start : start + MAX_PAYLOAD_BYTES]
+            frame = (self.id, kind, now_ns, self._sequence, FLAG_MORE, part, self)
+            self._sequence += 1
+            if self.gap:
+                self._stage_in_need(frame)
+            else:
+                self._writer.staged.append(frame)
+            start += MAX_PAYLOAD_BYTES
+        return payload[start:]
+
+    def _stage_in_need(self, frame: StagedFrame) -> None:
+        if frame[1] in _CHUNKS:
             self.dropped(frame)
         elif self.is_owing:
             self._writer.owe(frame)

@@ -46,23 +46,24 @@ class AnswerHeads:
             return None
         del parts[0]
         known = self._lines
-        lines: list[HeadLine] = []
-        passed: list[bytes] = []
-        framing: HeadLine | None = None
-        for part in parts:
-            line = known.get(part) or self._learn(part)
-            if line is None:
+        try:
+            lines = [known[part] for part in parts]
+        except KeyError:
+            learned = [known.get(part) or self._learn(part) for part in parts]
+            lines = [line for line in learned if line is not None]
+            if len(lines) < len(parts):
                 return None
-            lines.append(line)
-            if line.passes:
-                passed.append(part)
+        framing: HeadLine | None = None
+        for line in [line for line in lines if line.is_special]:
+            if not line.passes:
+                parts.remove(line.raw)
             if line.is_framing:
                 if framing is not None:
                     return None
                 framing = line
         length = framing.length_bytes if framing is not None else None
         is_chunked = framing is not None and length is None
-        return ResponseHead(status_line, lines, passed, raw, length, is_chunked, False), end + 4
+        return ResponseHead(status_line, lines, parts, raw, length, is_chunked, False), end + 4
 
     def _learn_status(self, part: bytes) -> StatusLine | None:
         found = _STATUS.fullmatch(part)
@@ -77,7 +78,7 @@ class AnswerHeads:
         found = _FIELD.fullmatch(part)
         if found is None or len(part) > _LONGEST_LINE_BYTES:
             return None
-        line = _head_line(found[1], found[2])
+        line = _head_line(part, found[1], found[2])
         if line is not None:
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()
@@ -85,19 +86,19 @@ class AnswerHeads:
         return line
 
 
-def _head_line(name: bytes, value: bytes) -> HeadLine | None:
+def _head_line(raw: bytes, name: bytes, value: bytes) -> HeadLine | None:
     """A field as it bears on the framing; None where that takes more than a line."""
     low = name.lower()
-    line = HeadLine(name, value, passes=not is_taken_off(name))
+    line = HeadLine(name, value, raw, passes=not is_taken_off(name))
     if low == b"content-length":
         if not _LENGTH.fullmatch(value):
             return None
         line.length_bytes = int(value)
-        line.is_framing = True
+        line.is_framing = line.is_special = True
     elif low == b"transfer-encoding":
         if value.lower() != b"chunked":
             return None
-        line.is_framing = True
+        line.is_framing = line.is_special = True
     elif low in (b"connection", b"proxy-connection", b"upgrade") and (
         low != b"connection" or value.lower() != b"keep-alive"
     ):
@@ -111,20 +112,21 @@ def head_of(
     """A head from fields that were read in another way."""
     named = named_by_connection(fields)
     lines = [
-        HeadLine(name, value, passes=not is_taken_off(name) and name.lower() not in named)
+        HeadLine(
+            name, value, name + b": " + value, passes=not is_taken_off(name) and name.lower() not in named
+        )
         for name, value in fields
     ]
-    raws = [line.name + b": " + line.value for line in lines]
-    passed = [raw for raw, line in zip(raws, lines, strict=True) if line.passes]
-    raw = b"\r\n".join([status_line.reason, *raws])
+    passed = [line.raw for line in lines if line.passes]
+    raw = b"\r\n".join([status_line.reason, *[line.raw for line in lines]])
     return ResponseHead(status_line, lines, passed, raw, length_bytes, chunked, bodyless)
 
 
 def tunnel_head(status_line: StatusLine, fields: Headers) -> ResponseHead:
     """The head of an answer that changes the protocol: `Connection` and `Upgrade` pass, for they are its meaning."""
-    lines = [HeadLine(name, value, passes=not is_own(name)) for name, value in fields]
-    passed = [line.name + b": " + line.value for line in lines if line.passes]
-    raw = b"\r\n".join([status_line.reason, *[line.value for line in lines]])
+    lines = [HeadLine(name, value, name + b": " + value, passes=not is_own(name)) for name, value in fields]
+    passed = [line.raw for line in lines if line.passes]
+    raw = b"\r\n".join([status_line.reason, *[line.raw for line in lines]])
     return ResponseHead(status_line, lines, passed, raw, None, False, True)
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from app.exchange import AnswerHead, Begin
 from app.proxy.secrets import Redactor
-from app.proxy.upstream import ResponseHead, StatusLine
+from app.proxy.upstream import HeadLine, ResponseHead, StatusLine
 
 _encode = msgspec.msgpack.Encoder().encode
 _BEGIN_TO_MODE = struct.Struct(">3sBQ9sBhBQ")
@@ -73,12 +73,15 @@ def answer_head_payload(head: ResponseHead, redactor: Redactor, credential: byte
         reason = redactor.scrubbed(status_line.reason, credential)
         version = status_line.version.decode("latin-1")
         return _encode(AnswerHead(head.status, reason, version, redactor.kept(head.headers, credential)))
-    parts = [status_line.kept or _keep_status_line(status_line, redactor), array_header(len(head.lines))]
-    for line in head.lines:
-        if not line.kept:
-            line.kept = redactor.packed(line.name, line.value)
-        parts.append(line.kept)
-    return b"".join(parts)
+    lines = head.lines
+    kept = [line.kept or _keep_line(line, redactor) for line in lines]
+    kept.insert(0, (status_line.kept or _keep_status_line(status_line, redactor)) + array_header(len(lines)))
+    return b"".join(kept)
+
+
+def _keep_line(line: HeadLine, redactor: Redactor) -> bytes:
+    line.kept = redactor.packed(line.name, line.value)
+    return line.kept
 
 
 def _keep_status_line(status_line: StatusLine, redactor: Redactor) -> bytes:

@@ -88,17 +88,21 @@ class StatusLine:
 class HeadLine:
     """One field of an answer's head, and what it means; shared by all answers that have the same line."""
 
-    __slots__ = ("is_framing", "kept", "length_bytes", "name", "passes", "value")
+    __slots__ = ("is_framing", "is_special", "kept", "length_bytes", "name", "passes", "raw", "value")
 
-    def __init__(self, name: bytes, value: bytes, *, passes: bool) -> None:
+    def __init__(self, name: bytes, value: bytes, raw: bytes, *, passes: bool) -> None:
         self.name = name
         self.value = value
+        self.raw = raw
+        """The whole line, without its break."""
         self.passes = passes
         """It goes on to the client."""
         self.length_bytes: int | None = None
         """The value of `Content-Length`."""
         self.is_framing = False
         """It says where the body ends: `Content-Length`, or `Transfer-Encoding: chunked`."""
+        self.is_special = not passes
+        """There is more to do about it than to pass it on."""
         self.kept = b""
         """As the journal keeps it; empty until it was asked for."""
 
