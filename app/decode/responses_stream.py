@@ -33,7 +33,10 @@ class _ResponseFold:
     def add(self, event: JsonEvent) -> None:
         kind = event_type(event)
         response = as_dict(event.value.get("response"))
-        if response:
+        if response and self.is_terminal and kind not in TERMINAL:
+            # Out of order (Bedrock): what comes after the end says only what was not said yet.
+            self.response = {**response, **self.response}
+        elif response:
             self.response.update(response)
         elif event.value.get("object") == "response":
             # A whole answer as the only event.

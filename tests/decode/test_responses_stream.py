@@ -82,3 +82,20 @@ def test_items_beyond_the_bound_are_left_out_and_flagged() -> None:
     decoded = decode_stream("responses", b"".join(event % i for i in range(5000)))
     assert len(answers(decoded)[0].text or "") == 4096
     assert decoded.text_flags == ("cut",)
+
+
+def test_an_event_that_comes_after_the_last_undoes_nothing() -> None:
+    last = (
+        b'data: {"type":"response.completed","response":{"status":"completed","usage":{"input_tokens":1},'
+        b'"output":[{"type":"message","content":[{"type":"output_text","text":"Hello"}]}]}}\n\n'
+    )
+    late = (
+        b'data: {"type":"response.in_progress","response":{"id":"r","status":"in_progress","output":[]}}\n\n'
+    )
+    decoded = decode_stream("responses", last + late)
+    assert (answers(decoded)[0].text, decoded.finish_reason, decoded.upstream_id) == (
+        "Hello",
+        "completed",
+        "r",
+    )
+    assert decoded.usage.input_tokens == 1
