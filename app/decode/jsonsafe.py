@@ -13,6 +13,8 @@ import msgspec
 
 MAX_DEPTH = 90
 MAX_NODES = 200_000
+MAX_RICHNESS = 4_000_000
+RICH_FROM_BYTES = 1 << 20
 MAX_DIGITS = 4_000
 """Longest integer: Python refuses to read or write more than 4,300 digits."""
 MAX_PLAIN_BYTES = 4_096
@@ -88,11 +90,22 @@ class TextCleaner:
 
 def read_json(data: bytes, flags: set[str]) -> object:
     """The JSON value in `data`, or None where it is `null` or cannot be read; adds to `flags` what was bent."""
+    if is_too_rich(data):
+        flags.add("too_rich")
+        return None
     try:
         value: object = msgspec.json.decode(data)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return _read_leniently(data, flags)
     return value
+
+
+def is_too_rich(data: bytes) -> bool:
+    """Whether reading it could take hundreds of megabytes: 16 MiB of `{},` are five million objects."""
+    if len(data) < RICH_FROM_BYTES:
+        return False
+    # An object with a value takes some 200 bytes, a list 60, a number 30.
+    return data.count(b"{") * 8 + data.count(b"[") * 2 + data.count(b",") > MAX_RICHNESS
 
 
 def read_glued(data: bytes, flags: set[str]) -> list[object]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from app.decode.jsonsafe import is_too_rich
 from app.exchange import Slice, SliceKind
 
 SHORTEST_BODY_BYTES = 1_024
@@ -51,7 +52,7 @@ _Field = tuple[bytes, int, memoryview]
 
 def cut_body(body: bytes) -> list[Slice] | None:
     """The cut of a body; None where it is better kept whole, as is all that is no such JSON."""
-    if len(body) < SHORTEST_BODY_BYTES:
+    if len(body) < SHORTEST_BODY_BYTES or is_too_rich(body):
         return None
     # A lone surrogate is no Unicode, but programs send it. Lengths stay, and only they count here.
     for read in (bytes, _without_surrogates):

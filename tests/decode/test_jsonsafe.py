@@ -114,3 +114,10 @@ def safe(value: object) -> bool:
 def test_any_value_is_made_fit_for_jsonb(value: object) -> None:
     text = TextCleaner().dumps(value)
     assert safe(json.loads(text, parse_constant=lambda name: pytest.fail(name)))
+
+
+def test_a_value_of_millions_of_objects_is_not_read() -> None:
+    flags: set[str] = set()
+    assert read_json(b"[" + b"{}," * 1_000_000 + b"{}]", flags) is None
+    assert flags == {"too_rich"}
+    assert read_json(b'["' + b"{}," * 100_000 + b'"]', flags) is not None
