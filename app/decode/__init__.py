@@ -9,6 +9,7 @@ deep recursion. What no decoder knows is `opaque`, what is damaged is `unreadabl
 
 from app.decode.dispatch import decode_exchange
 from app.decode.route import route_of
+from app.decode.session import decode_session
 from app.decode.usage import Usage
 from app.decode.values import Decoded, ErrorInfo, Message, Request, Response, ToolCall
 
@@ -21,5 +22,6 @@ __all__ = [
     "ToolCall",
     "Usage",
     "decode_exchange",
+    "decode_session",
     "route_of",
 ]

@@ -13,6 +13,7 @@ from app.decode.jsonsafe import TextCleaner, as_dict, read_json
 from app.decode.multipart import Form, form_fields, read_form
 from app.decode.preview import preview_answer, preview_request, preview_text
 from app.decode.route import model_in_path, route_of
+from app.decode.session import decode_session, whole
 from app.decode.table import Decoder, decoder_for
 from app.decode.usage import read_usage
 from app.decode.values import Answer, Decoded, ErrorInfo, Message, Request, Response
@@ -43,6 +44,8 @@ class _Half:
 
 def decode_exchange(request: Request, response: Response) -> Decoded:
     """What an exchange means. Total: any bytes give a value, and nothing is raised."""
+    if response.status == 101:
+        return decode_session(request, response, whole(request.body), whole(response.body))
     cleaner = TextCleaner()
     route = route_of(request.method, request.path)
     decoder = decoder_for(request.method, route)

@@ -20,7 +20,7 @@ class Request:
     content_type: str | None = None
     content_encoding: str | None = None
     body: bytes | None = b""
-    """None where the body is not available or too large to be read."""
+    """None where the body is not available or too large to be read. After a 101: what the client sent since."""
     form: Form | None = None
     """What a multipart body that is too large to be held was read to, piece by piece."""
 
@@ -37,6 +37,8 @@ class Response:
     """None where the body is not available or too large to be read."""
     complete: bool = True
     """False where the answer was cut."""
+    extensions: str | None = None
+    """`Sec-WebSocket-Extensions` of an answer of 101: how the bytes after it are coded."""
 
 
 @dataclass(frozen=True, slots=True)
