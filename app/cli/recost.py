@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.options import ConfigFile, read_settings
+from app.clock import utc_now
 from app.config import Settings
 from app.errors import ConfigError
 
 if TYPE_CHECKING:
     from app.recorder.recost import Recosted
-    from app.store.filter import Filter
 
 MOST_LINES = 20
 
@@ -35,15 +35,15 @@ def recost(since: Since, until: Until = None, dry_run: DryRun = False, config: C
     It may be stopped and begun again at any time, and run beside a recorder.
     """
     settings = read_settings(config)
-    from app.store.filter import Filter
-
-    wanted = Filter(since=_time("--since", since), until=_time("--until", until) if until else None)
-    done = asyncio.run(_recost(settings, wanted, dry_run=dry_run))
+    end = _time("--until", until) if until else utc_now()
+    done = asyncio.run(_recost(settings, _time("--since", since), end, dry_run=dry_run))
     for line in _report(done, dry_run=dry_run):
         print(line)
 
 
-async def _recost(settings: Settings, wanted: Filter, *, dry_run: bool) -> Recosted:
+async def _recost(
+    settings: Settings, since: datetime.datetime, until: datetime.datetime, *, dry_run: bool
+) -> Recosted:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -59,9 +59,9 @@ async def _recost(settings: Settings, wanted: Filter, *, dry_run: bool) -> Recos
     try:
         costs = Costs(pool)
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task("costs", total=await costs.how_many(wanted))
-            async for done in recost(costs, prices, wanted, dry_run=dry_run):
-                progress.update(bar, completed=done.looked_at)
+            bar = progress.add_task("costs", total=(until - since).total_seconds())
+            async for done in recost(costs, prices, since, until, dry_run=dry_run):
+                progress.update(bar, completed=((done.until or since) - since).total_seconds())
     except asyncio.CancelledError:
         if done.until is not None:
             print(f"stopped; --since {done.until.isoformat()} goes on from here")

@@ -15,6 +15,7 @@ from app.store.costs import CostedExchange, Costs, NewCost
 from app.store.filter import Filter
 
 PAGE_ROWS = 1_000
+DAY = datetime.timedelta(days=1)
 MOST_MODELS = 200
 OTHER_MODELS = "(others)"
 DEFAULT_UPSTREAM = "v1"
@@ -43,7 +44,7 @@ class Recosted:
     """Dollars of all that was looked at."""
     after: Decimal = Decimal(0)
     until: datetime.datetime | None = None
-    """When the last one that was looked at began; a run that is stopped goes on from there."""
+    """All before was looked at; a run that is stopped goes on from there."""
     models: dict[str, Tally] = field(default_factory=dict)
     """Of what changed, by the model asked for."""
 
@@ -64,28 +65,40 @@ class Recosted:
 
 
 async def recost(
-    costs: Costs, prices: Prices, wanted: Filter, *, dry_run: bool = False
+    costs: Costs, prices: Prices, since: datetime.datetime, until: datetime.datetime, *, dry_run: bool = False
 ) -> AsyncGenerator[Recosted, None]:
-    """Works through the filter's time, oldest first, and tells after each page how far it is; `dry_run` sets nothing.
+    """Works through exchanges begun from `since` to before `until`, oldest first, and tells after each page how far it
+    is; `dry_run` sets nothing.
 
-    One page is in memory. An exchange whose cost is right already is left alone, so a run may be stopped and begun
-    again. What another exchange is billed for stays without a cost.
+    One page is in memory, and no query reads more than a day. An exchange whose cost is right already is left alone, so
+    a run may be stopped and begun again. What another exchange is billed for stays without a cost.
     """
     done = Recosted()
-    after: uuid.UUID | None = None
-    while page := await costs.page(wanted, after, PAGE_ROWS):
-        after = page[-1].id
-        changed = [new for each in page if (new := new_cost(each, prices)) is not None]
-        if not dry_run:
-            changed = await costs.set(changed)
-        old = sum((each.cost for each in page if each.cost is not None), Decimal(0))
-        done.before += old
-        done.after += old
-        for new in changed:
-            done.add(new)
-        done.looked_at += len(page)
-        done.until = page[-1].started_at
+    begin = since
+    while begin < until:
+        end = min(begin + DAY, until)
+        after: uuid.UUID | None = None
+        while page := await costs.page(Filter(since=begin, until=end), after, PAGE_ROWS):
+            after = page[-1].id
+            await _recost_page(costs, prices, page, done, dry_run=dry_run)
+            yield done
+        begin = done.until = end
         yield done
+
+
+async def _recost_page(
+    costs: Costs, prices: Prices, page: list[CostedExchange], done: Recosted, *, dry_run: bool
+) -> None:
+    changed = [new for each in page if (new := new_cost(each, prices)) is not None]
+    if not dry_run:
+        changed = await costs.set(changed)
+    old = sum((each.cost for each in page if each.cost is not None), Decimal(0))
+    done.before += old
+    done.after += old
+    for new in changed:
+        done.add(new)
+    done.looked_at += len(page)
+    done.until = page[-1].started_at
 
 
 def new_cost(exchange: CostedExchange, prices: Prices) -> NewCost | None:

@@ -75,12 +75,6 @@ class Costs:
         self._pool = pool
         self._sql = statements("costs")
 
-    async def how_many(self, wanted: Filter) -> int:
-        """How many exchanges of the filter's time there are to look at."""
-        low, high = wanted.bounds(None, "asc")
-        async with self._pool.transaction(readonly=True) as connection:
-            return int(await connection.fetchval(self._sql["how_many"], low, high, REPEATED))
-
     async def page(self, wanted: Filter, after: uuid.UUID | None, limit: int) -> list[CostedExchange]:
         """The exchanges of the filter's time that follow `after`, oldest first."""
         low, high = wanted.bounds(after, "asc")

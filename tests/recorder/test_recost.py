@@ -9,11 +9,11 @@ from decimal import Decimal
 
 import pytest
 
+from app.clock import utc_now
 from app.recorder.price_file import parse_prices
 from app.recorder.prices import Prices
 from app.recorder.recost import Recosted, recost
 from app.store.costs import Costs
-from app.store.filter import Filter
 from app.store.pool import Pool
 from app.store.record import Record
 from tests.recorder.test_counted_once import ask, created, exchange, polled, pool, recorder, response
@@ -35,7 +35,8 @@ input_tokens = 100
 output_tokens = 100
 """
 )
-ALL = Filter()
+PAST = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+FUTURE = utc_now() + datetime.timedelta(days=2)
 SUMS_AGREE = """
 SELECT trim_scale(coalesce(sum(cost), 0)) = (SELECT trim_scale(sum(cost)) FROM usage_hourly),
     count(*) FILTER (WHERE cost_status IN ('unpriced', 'unknown_model', 'unknown_upstream'))
@@ -62,9 +63,16 @@ def prices(content: bytes) -> Prices:
     return Prices(parse_prices(content, "prices.toml"))
 
 
-async def run(pool: Pool, by: Prices, wanted: Filter = ALL, *, dry_run: bool = False) -> Recosted:
+async def run(
+    pool: Pool,
+    by: Prices,
+    since: datetime.datetime = PAST,
+    until: datetime.datetime = FUTURE,
+    *,
+    dry_run: bool = False,
+) -> Recosted:
     done = Recosted()
-    async for page in recost(Costs(pool), by, wanted, dry_run=dry_run):
+    async for page in recost(Costs(pool), by, since, until, dry_run=dry_run):
         done = page
     return done
 
@@ -131,12 +139,15 @@ async def test_a_run_that_stopped_goes_on_from_where_it_was(
 ) -> None:
     monkeypatch.setattr("app.recorder.recost.PAGE_ROWS", 7)
     await recorder(pool).deliver([asked("house-7b") for _ in range(30)])
-    pages = recost(Costs(pool), prices(OWN), ALL)
-    first = await anext(pages)
+    pages = recost(Costs(pool), prices(OWN), PAST, FUTURE)
+    async for first in pages:
+        if first.looked_at:
+            break
     await pages.aclose()
     assert (first.looked_at, first.changed) == (7, 7)
+    assert first.until is not None
     assert ask(SUMS_AGREE) == "t|t|t|t|t"
-    rest = await run(pool, prices(OWN), Filter(since=first.until))
+    rest = await run(pool, prices(OWN), first.until)
     assert rest.looked_at >= 23
     assert rest.changed == 23
     assert ask("SELECT count(*) FROM exchanges WHERE cost = 0.00028") == "30"
@@ -144,6 +155,6 @@ async def test_a_run_that_stopped_goes_on_from_where_it_was(
 
 async def test_only_the_time_that_was_asked_for_is_looked_at(pool: Pool) -> None:
     await recorder(pool).deliver([asked("house-7b")])
-    past = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    assert (await run(pool, prices(OWN), Filter(until=past))).looked_at == 0
-    assert (await run(pool, prices(OWN), Filter(since=past))).looked_at == 1
+    assert (await run(pool, prices(OWN), until=PAST + datetime.timedelta(days=30))).looked_at == 0
+    assert (await run(pool, prices(OWN), since=FUTURE, until=PAST)).looked_at == 0
+    assert (await run(pool, prices(OWN))).looked_at == 1

@@ -7,10 +7,6 @@ WHERE id >= $1::uuid AND id < $2::uuid AND usage IS NOT NULL AND cost_status IS 
 ORDER BY id
 LIMIT $3::int8;
 
--- how_many: How many exchanges between two ids have a usage that is counted.
-SELECT count(*) FROM exchanges
-WHERE id >= $1::uuid AND id < $2::uuid AND usage IS NOT NULL AND cost_status IS DISTINCT FROM $3::text;
-
 -- set_costs: New costs of exchanges between two ids, but for those that changed meanwhile; gives those that it set.
 UPDATE exchanges AS e SET cost = n.cost, price_version = n.price_version, cost_status = n.cost_status
 FROM unnest(
