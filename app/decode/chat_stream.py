@@ -177,8 +177,6 @@ def _whole_chat_choice(index: int, choice: _Choice) -> object:
         if not message.get(name):
             message[name] = value
     message["role"] = choice.role or as_str(choice.whole.get("role")) or "assistant"
-    if not message.get("content") and (calls or message.get("refusal")):
-        message["content"] = None
     return {"index": index, "message": message, "finish_reason": choice.finish_reason}
 
 
