@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from bench import machine, nginx, processes, wrk
+from bench.drain import BIG_BYTES
 from bench.payloads import PACED
 from bench.plan import FULL, QUICK, Plan
 from bench.report import NGINX, VERBATIM, Results, missed, render
@@ -49,9 +50,10 @@ async def _measure(plan: Plan, tools: Tools, results: Results, folder: Path) -> 
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         json_port, proxy_port = free_port(), free_port()
-        upstream = await enter(
-            nginx.running(tools.nginx, folder / "upstream", nginx.upstream_server(json_port), json_port)
-        )
+        big_file = folder / "big"
+        big_file.write_bytes(b"0123456789abcdef" * (BIG_BYTES // 16))
+        server = nginx.upstream_server(json_port, big_file)
+        upstream = await enter(nginx.running(tools.nginx, folder / "upstream", server, json_port))
         paced_port, paced_pid = await enter(paced_upstream(plan.spacing_seconds))
         server = nginx.proxy_server(proxy_port, json_port, paced_port)
         proxy = await enter(nginx.running(tools.nginx, folder / "proxy", server, proxy_port))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import processes
+from bench.drain import BIG_PATH
 from bench.payloads import PACED, answer_body, answer_fields
 
 _START_SECONDS = 10.0
@@ -32,14 +33,15 @@ def version(nginx: str) -> str:
     return said.strip().rpartition("/")[2]
 
 
-def upstream_server(port: int) -> str:
-    """Answers every request with the same JSON, 17 fields."""
+def upstream_server(port: int, big_file: Path) -> str:
+    """Answers every request with the same JSON, 17 fields, and those for BIG_PATH with the file."""
     fields = "".join(f"    add_header {name} '{value}';\n" for name, value in answer_fields())
     return f"""
   server {{
     listen 127.0.0.1:{port};
     default_type application/json;
-{fields}    location / {{ return 200 '{answer_body().decode()}'; }}
+{fields}    location = {BIG_PATH} {{ alias {big_file}; }}
+    location / {{ return 200 '{answer_body().decode()}'; }}
   }}
 """
 
@@ -77,6 +79,7 @@ http {{
   access_log off;
   keepalive_requests {_MANY};
   tcp_nodelay on;
+  client_max_body_size 0;
 {kept}{server}}}
 """
 

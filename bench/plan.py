@@ -11,6 +11,10 @@ SSE_MUST = 2.5
 MEMORY_MUST_MB = 80.0
 """Resident memory of the worker after MEMORY_AFTER exchanges, at most."""
 MEMORY_AFTER = 100_000
+DRAIN_MUST = 2_000.0
+"""Exchanges a second that one recorder with PostgreSQL takes out of a journal, at least."""
+RECORDER_MUST_MB = 300.0
+"""Resident memory of the recorder at any time, bodies of 100 MB included, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,10 @@ class Plan:
     """How long the recorder may take to deliver what is left at the end."""
     limit_seconds: float
     """The whole run."""
+    drain_seconds: int = 0
+    """How long clients make a backlog for the recorder; 0: it is not measured."""
+    big_bodies: int = 0
+    """Requests, and answers, of 100 MB."""
     streams: int = 50
     spacing_seconds: float = 0.020
     connections: int = 50
@@ -47,7 +55,9 @@ FULL = Plan(
     rounds=2,
     fill_to=MEMORY_AFTER,
     catch_up_seconds=150,
-    limit_seconds=345,
+    limit_seconds=400,
+    drain_seconds=1,
+    big_bodies=2,
 )
 QUICK = Plan(
     windows=2,

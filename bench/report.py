@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.plan import JSON_MUST, MEMORY_AFTER, MEMORY_MUST_MB, SSE_MUST
+from bench.drain import BIG_BYTES, Drain
+from bench.plan import DRAIN_MUST, JSON_MUST, MEMORY_AFTER, MEMORY_MUST_MB, RECORDER_MUST_MB, SSE_MUST
 from bench.processes import Memory
 
 NGINX, VERBATIM = "nginx", "Verbatim"
@@ -98,6 +99,9 @@ class Results:
     memory: Memory | None = None
     memory_after: int = 0
     """Exchanges that the worker had had when its memory was read."""
+    drain: Drain | None = None
+    recorder_memory: Memory | None = None
+    """Of the recorder, after bodies of 100 MB."""
     all_in: list[tuple[str, float]] = field(default_factory=list)
     """CPU in microseconds an exchange over the whole run, by process."""
     complaints: list[str] = field(default_factory=list)
@@ -127,6 +131,13 @@ def missed(results: Results) -> list[str]:
         found.append(
             f"the worker holds {results.memory.rss_mb:.0f} MB, at most {MEMORY_MUST_MB:.0f} are allowed"
         )
+    if results.drain is not None and results.drain.rate < DRAIN_MUST:
+        found.append(
+            f"the recorder takes {results.drain.rate:,.0f} exchanges/s, {DRAIN_MUST:,.0f} are needed"
+        )
+    if results.recorder_memory is not None and results.recorder_memory.peak_rss_mb > RECORDER_MUST_MB:
+        held_mb = results.recorder_memory.peak_rss_mb
+        found.append(f"the recorder held {held_mb:.0f} MB, at most {RECORDER_MUST_MB:.0f} are allowed")
     if not results.is_quick and results.memory_after < MEMORY_AFTER:
         found.append(f"memory was read after {results.memory_after} exchanges, {MEMORY_AFTER} are needed")
     return found + (results.count.complaints() if results.count else ["the record was not counted"])
@@ -197,6 +208,20 @@ def _record(results: Results) -> list[str]:
             f" {count.answered:,} whole answers that clients got (they gave up {count.sent - count.answered:,} requests"
             f" when a window's time was over). {count.dropped} dropped. The record was whole"
             f" {count.catch_up_seconds:.0f} s after the last answer."
+        ]
+    if (drain := results.drain) is not None:
+        cpu = ", ".join(f"{name} {us:.0f} µs" for name, us in drain.cpu_us.items())
+        lines += [
+            "",
+            f"Drain: one recorder took a backlog of {drain.exchanges:,} JSON exchanges in {drain.seconds:.1f} s,"
+            f" **{drain.rate:,.0f}/s** (at least {DRAIN_MUST:,.0f} are needed); CPU per exchange: {cpu}.",
+        ]
+    if results.recorder_memory is not None:
+        held_mb = results.recorder_memory.peak_rss_mb
+        lines += [
+            "",
+            f"The recorder held at most {held_mb:.0f} MB (at most {RECORDER_MUST_MB:.0f} are allowed), requests and"
+            f" answers of {BIG_BYTES / 1e6:.0f} MB included.",
         ]
     if results.all_in:
         parts = ", ".join(f"{name} {us:.0f} µs" for name, us in results.all_in)

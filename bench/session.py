@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import processes, record, streams, wrk
+from bench import drain, processes, record, streams, wrk
 from bench.payloads import EVENTS, answer_body, numbered, request_parts, stream_events, unchunked
 from bench.plan import Plan, window_seconds
 from bench.report import MANY, NGINX, ONE, STEADY, VERBATIM, Count, Results, Window
 from bench.report import PACED as PACED_STREAMS
 from tests.product import Product
 
-WORKER, RECORDER = "proxy-0", "recorder"
+WORKER, RECORDER, DATABASE = "proxy-0", "recorder", "database"
 """How the product names its processes, after a prefix."""
 
 
@@ -87,6 +87,23 @@ class Session:
                 MANY, VERBATIM, self.plan.connections, min(10, int(left / max(1.0, rate)) + 1), is_kept=False
             )
         await self._close()
+        await self._drain()
+
+    async def _drain(self) -> None:
+        """The recorder by itself: a backlog, then bodies of 100 MB."""
+        plan, results = self.plan, self.results
+        who = drain.Processes(self.recorder, processes.child(self.product.process.pid, DATABASE))
+        if plan.drain_seconds:
+            results.drain = await drain.measure_drain(
+                self.product,
+                self.tools.wrk,
+                self.folder,
+                who,
+                connections=plan.connections,
+                seconds=plan.drain_seconds,
+            )
+        if plan.big_bodies:
+            results.recorder_memory = await drain.measure_big_bodies(self.product, who, plan.big_bodies)
 
     async def _probe(self, side: str) -> None:
         """One exchange of each kind, its answer compared byte by byte."""
@@ -238,7 +255,7 @@ class Session:
         self._sum_up(accepted)
 
     def _sum_up(self, exchanges: int) -> None:
-        for title, name in (("worker", WORKER), ("recorder", RECORDER), ("PostgreSQL", "database")):
+        for title, name in (("worker", WORKER), ("recorder", RECORDER), ("PostgreSQL", DATABASE)):
             seconds = processes.tree_cpu_seconds(processes.child(self.product.process.pid, name))
             self.results.all_in.append((title, seconds * 1e6 / exchanges))
 

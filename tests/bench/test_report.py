@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.drain import Drain
 from bench.plan import FULL, MEMORY_AFTER, QUICK, window_seconds
 from bench.processes import Memory
 from bench.report import MANY, NGINX, ONE, PACED, STEADY, VERBATIM, Count, Results, Window, missed, render
@@ -92,3 +93,14 @@ def test_a_window_records_a_bounded_number_of_exchanges() -> None:
     assert window_seconds(FULL, rate=15_000) == 2
     assert window_seconds(QUICK, rate=1e9) == 1
     assert window_seconds(FULL, rate=0) == FULL.many_seconds
+
+
+def test_a_recorder_that_is_too_slow_or_too_large_is_missed() -> None:
+    results = _results()
+    results.drain = Drain(12_000, 6.1, {"recorder": 300.0})
+    results.recorder_memory = Memory(100.0, 301.0, None)
+    assert len(missed(results)) == 2
+    assert "**1,967/s**" in render(results)
+    results.drain = Drain(12_000, 5.9, {"recorder": 300.0})
+    results.recorder_memory = Memory(100.0, 299.0, None)
+    assert missed(results) == []
