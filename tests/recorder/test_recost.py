@@ -35,7 +35,7 @@ input_tokens = 100
 output_tokens = 100
 """
 )
-PAST = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+PAST = utc_now() - datetime.timedelta(days=9)
 FUTURE = utc_now() + datetime.timedelta(days=2)
 SUMS_AGREE = """
 SELECT trim_scale(coalesce(sum(cost), 0)) = (SELECT trim_scale(sum(cost)) FROM usage_hourly),
@@ -155,6 +155,6 @@ async def test_a_run_that_stopped_goes_on_from_where_it_was(
 
 async def test_only_the_time_that_was_asked_for_is_looked_at(pool: Pool) -> None:
     await recorder(pool).deliver([asked("house-7b")])
-    assert (await run(pool, prices(OWN), until=PAST + datetime.timedelta(days=30))).looked_at == 0
+    assert (await run(pool, prices(OWN), until=PAST + datetime.timedelta(days=3))).looked_at == 0
     assert (await run(pool, prices(OWN), since=FUTURE, until=PAST)).looked_at == 0
     assert (await run(pool, prices(OWN))).looked_at == 1
