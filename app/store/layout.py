@@ -72,39 +72,20 @@ def runs_of(layout: bytes, head_slices: int, tip_slices: int) -> list[Run]:
         counted = [(SliceKind(kind), count) for kind, count in zip(plan[::2], plan[1::2], strict=True)]
     except (msgspec.MsgspecError, ValueError) as error:
         raise StoreError("the layout of a body is damaged") from error
-    left = _left(counted, len(rest), head_slices, tip_slices)
-    at = {SliceKind.REST: len(layout) - len(rest), SliceKind.TALK: 0, **_starts(counted)}
+    sums = [0, 0, 0, 0, 0]
+    for kind, count in counted:
+        sums[kind] += count
+    rest_sum, tools, prompts, larges, talks = sums
+    left = tip_slices - talks
+    fits = left > 0 if (SliceKind.TALK, 0) in counted else left == 0
+    if not fits or rest_sum != len(rest) or head_slices != tools + prompts + larges:
+        raise StoreError("the layout of a body and its slices do not fit")
+    at = [len(layout) - len(rest), 0, tools, tools + prompts, 0]
     runs = []
     for kind, count in counted:
-        run = Run(kind, at[kind], count or left)
-        at[kind] += run.count
-        runs.append(run)
+        runs.append(Run(kind, at[kind], count or left))
+        at[kind] += count
     return runs
-
-
-def _left(counted: list[tuple[SliceKind, int]], rest_bytes: int, head_slices: int, tip_slices: int) -> int:
-    """How many slices the last run of talk has; raises StoreError where a run has none, or some are left over."""
-    counts = {kind: sum(count for each, count in counted if each == kind) for kind in SliceKind}
-    left = tip_slices - counts[SliceKind.TALK]
-    is_open = (SliceKind.TALK, 0) in counted
-    fits = left > 0 if is_open else left == 0
-    if (
-        not fits
-        or rest_bytes != counts[SliceKind.REST]
-        or head_slices != sum(counts[kind] for kind in LASTING)
-    ):
-        raise StoreError("the layout of a body and its slices do not fit")
-    return left
-
-
-def _starts(counted: list[tuple[SliceKind, int]]) -> dict[SliceKind, int]:
-    """At which slice of the head's chain each kind begins."""
-    starts: dict[SliceKind, int] = {}
-    start = 0
-    for kind in LASTING:
-        starts[kind] = start
-        start += sum(count for each, count in counted if each == kind)
-    return starts
 
 
 def _leave_talk_open(plan: list[int]) -> None:
