@@ -9,8 +9,10 @@ import datetime
 from dataclasses import dataclass, replace
 
 from app.clock import id_milliseconds, utc_from_ns
-from app.decode import Decoded, Request, Response, decode_exchange
+from app.decode import Decoded, Request, Response, decode_exchange, decode_session
+from app.decode.multipart import Form, read_form
 from app.decode.slices import cut_body
+from app.errors import FrameError
 from app.exchange import AnswerHead, Begin, End, KeptHeaders, LogMode, Outcome, Slice
 from app.recorder.bodies import whole_body
 from app.recorder.charges import charged_usage
@@ -20,6 +22,10 @@ from app.store.record import BodySource, Content, Record, Usage
 from app.telemetry.logs import event_logger
 
 MAX_DECODED_BYTES = 16 << 20
+MAX_PASSED_BYTES = 512 << 20
+"""Of sessions and forms, which are read piece by piece: most of an hour of sound, the largest file of an upload."""
+SWITCHED = 101
+"""The status after which both bodies are the two directions of a session."""
 MAX_LABEL_CHARACTERS = 256
 MAX_TAGS = 32
 MAX_TEXT_CHARACTERS = 2_048
@@ -224,11 +230,31 @@ def _decode(heads: _Heads, request: BodySource, response: BodySource) -> tuple[D
     if heads.begin.bodies_kept:
         asked, told = _readable(request), _readable(response)
     try:
-        decoded = decode_exchange(_request(heads, asked), _response(heads, told))
+        is_large = asked is None or told is None
+        if is_large and heads.head is not None and heads.head.status == SWITCHED:
+            return _decode_session(heads, request, response), None
+        form = _large_form(heads, request) if asked is None else None
+        decoded = decode_exchange(replace(_request(heads, asked), form=form), _response(heads, told))
         return decoded, cut_body(asked) if asked and heads.request_encoding is None else None
+    except FrameError:
+        raise
     except Exception as error:  # noqa: BLE001 - a decoder's fault must not stop what is recorded
         _events.exception("decoder_failed", error)
         return Decoded(route="other", stream=False, capture_status="unreadable"), None
+
+
+def _decode_session(heads: _Heads, client: BodySource, server: BodySource) -> Decoded:
+    """A session that is too large to be held is read piece by piece, unless it is larger still."""
+    halves = [body.slices() if body.length_bytes <= MAX_PASSED_BYTES else None for body in (client, server)]
+    return decode_session(_request(heads, None), _response(heads, None), *halves)
+
+
+def _large_form(heads: _Heads, body: BodySource) -> Form | None:
+    """What a form holds that is too large to be held itself; its files are their digests."""
+    kind = heads.request_type or ""
+    if not kind.lower().startswith("multipart/") or heads.request_encoding is not None:
+        return None
+    return read_form(body.slices(), kind) if body.length_bytes <= MAX_PASSED_BYTES else None
 
 
 def _readable(body: BodySource) -> bytes | None:
@@ -263,6 +289,7 @@ def _response(heads: _Heads, body: bytes | None) -> Response:
         content_encoding=heads.response_encoding,
         body=body,
         complete=heads.end.outcome == Outcome.COMPLETED.value,
+        extensions=_field(head.headers, b"sec-websocket-extensions"),
     )
 
 
