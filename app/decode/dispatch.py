@@ -143,7 +143,8 @@ def _read_response(
     body, status = _undo_codings(response.body, response.content_encoding)
     if status == "decoded" and not response.complete:
         status = "partial"
-    if decoder is not None and decoder.gives_file and 200 <= (response.status or 0) < 300:
+    is_folded = is_stream and decoder is not None and decoder.fold is not None
+    if decoder is not None and decoder.gives_file and not is_folded and 200 <= (response.status or 0) < 300:
         return _read_text(body, response, decoder, status, cleaner)
     if is_stream and decoder is not None and decoder.fold is not None:
         events = read_events(body, cleaner.flags)

@@ -68,7 +68,7 @@ class Decoder:
 _OBJECT = Decoder(
     None, read_object, fold_objects, read_plain_object, sum_up_request, needs_body=False, takes_any=True
 )
-_FILE = replace(_OBJECT, read_plain=read_given_file, gives_file=True)
+_FILE = replace(_OBJECT, fold=None, read_plain=read_given_file, gives_file=True)
 _IMAGES = Decoder(read_images_request, read_images_answer, fold_images)
 _TRANSCRIPTION = Decoder(
     read_transcription_request, read_transcription_answer, fold_transcription, read_transcript
@@ -81,7 +81,7 @@ _PROMPTED = replace(_OBJECT, read_request=read_images_request)
 
 DECODERS = {
     "audio/speech": Decoder(
-        read_speech_request, read_speech_answer, fold_speech, read_speech, needs_body=True, gives_file=True
+        read_speech_request, read_speech_answer, fold_speech, read_speech, gives_file=True
     ),
     "audio/transcriptions": _TRANSCRIPTION,
     "audio/translations": _TRANSCRIPTION,
@@ -113,11 +113,6 @@ DECODERS = {
 """By route; only what POST makes is read so: a GET of the same path lists what was stored."""
 
 STORED_DECODERS = {
-    "audio/speech": Decoder(
-        read_speech_request, read_speech_answer, fold_speech, read_speech, needs_body=True, gives_file=True
-    ),
-    "audio/transcriptions": _TRANSCRIPTION,
-    "audio/translations": _TRANSCRIPTION,
     "chat/completions/{id}": Decoder(None, read_chat_answer),
     "chat/completions/{id}/messages": Decoder(None, read_stored_messages),
     "responses/{id}": Decoder(None, read_responses_answer, fold_responses),
