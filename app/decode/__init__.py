@@ -4,7 +4,8 @@ Pure and total: no I/O, no clock, and any bytes give a value. Work is bounded: 1
 deep recursion. What no decoder knows is `opaque`, what is damaged is `unreadable` or `partial`; never an error.
 
     route ─▶ dispatch ─▶ content ─▶ sse ─▶ events ─▶ chat_stream, responses_stream, …   (a stream becomes whole)
-                                                      └▶ chat, completions, responses, anthropic, … ─▶ preview, usage
+                │  └▶ table, multipart                └▶ chat, responses, images, audio, threads, … ─▶ preview, usage
+                └▶ session ─▶ websocket ─▶ realtime   (after a 101: both directions)
 """
 
 from app.decode.dispatch import decode_exchange
