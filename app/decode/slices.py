@@ -18,7 +18,9 @@ from app.exchange import Slice, SliceKind
 
 SHORTEST_BODY_BYTES = 1_024
 SHORTEST_SLICE_BYTES = 256
-"""A slice costs some 200 bytes of its own: shorter items go with the next one, shorter settings stay with the rest."""
+"""A slice costs some 200 bytes of its own: shorter items go with the next one, shorter settings stay with the rest.
+
+So do answers of the model up to LARGE_BYTES, since a call hardly ever ends with one."""
 LONGEST_SLICE_BYTES = 1 << 20
 LONGEST_REST_BYTES = 256 << 10
 LARGE_BYTES = 4_096
@@ -38,6 +40,10 @@ _CLOSING = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
 _COMMA = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SYSTEM = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"(?:system|developer)"')
+_ANSWER = re.compile(
+    rb'"(?:role"[ \t\r\n]*:[ \t\r\n]*"assistant"'
+    rb'|type"[ \t\r\n]*:[ \t\r\n]*"(?:reasoning|function_call|custom_tool_call)")'
+)
 _ROLE_WINDOW_BYTES = 64
 _LARGE = re.compile(rb'"([^"\s]{%d,})"' % LARGE_BYTES)
 _LARGE_HINTS = (b"base64,", b'data"', b'b64_json"')
@@ -138,10 +144,12 @@ def _sliced(body: bytes, start: int, ends: list[int]) -> tuple[int, list[Slice]]
         for large_start, large_end in _large_parts(body, begin, end):
             slices += ((SliceKind.TALK, large_start), (SliceKind.LARGE, large_end))
             taken = large_end
-        begin = end
-        if end - taken >= SHORTEST_SLICE_BYTES or end == ends[-1]:
+        if end == ends[-1] or end - taken >= (
+            LARGE_BYTES if _is_answer(body, begin) else SHORTEST_SLICE_BYTES
+        ):
             slices.append((SliceKind.TALK, end))
             taken = end
+        begin = end
     return start, slices
 
 
@@ -151,6 +159,11 @@ def _is_system(body: bytes, begin: int, end: int) -> bool:
         _SYSTEM.search(body, begin, min(end, begin + _ROLE_WINDOW_BYTES))
         or _SYSTEM.search(body, max(begin, end - _ROLE_WINDOW_BYTES), end)
     )
+
+
+def _is_answer(body: bytes, begin: int) -> bool:
+    """Whether the model said it: in the next call something always follows it, so it can share that one's slice."""
+    return bool(_ANSWER.search(body, begin, begin + _ROLE_WINDOW_BYTES))
 
 
 def _large_parts(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:

@@ -155,3 +155,17 @@ def test_any_body_is_the_sum_of_its_slices(
     pieces(body)
     pieces(body[:position] + noise + body[position:])
     pieces(body[:position] + noise + body[position + len(noise) :])
+
+
+def test_an_answer_shares_the_slice_of_what_was_said_to_it() -> None:
+    answer = {"role": "assistant", "content": "an answer " * 60}
+    talk = [*turns(1), answer, *turns(1), answer, *turns(1)]
+    slices = [of(SliceKind.TALK, body_of(messages=talk[:count])) for count in (1, 3, 5)]
+    assert [len(each) for each in slices] == [1, 2, 3]
+    assert slices[2][:1] == slices[0] and slices[2][:2] == slices[1]
+
+
+def test_answers_without_end_are_not_one_slice() -> None:
+    talk = [{"role": "assistant", "content": "an answer " * 60} for _ in range(100)]
+    sizes = [len(each) for each in of(SliceKind.TALK, body_of(messages=talk))]
+    assert max(sizes) < LARGE_BYTES + 1_000
