@@ -13,6 +13,7 @@ from app.store.bodies import StoredBody
 from app.store.query import Query
 from app.store.stored import StoredExchange
 
+_SWITCHING_PROTOCOLS = 101
 MAX_READ_BYTES = 16 << 20
 """Longer bodies are not read for their messages; their bytes are there."""
 
@@ -21,9 +22,16 @@ class MessageReader(Protocol):
     """Makes messages of bytes; whoever puts the console together brings it."""
 
     def __call__(
-        self, stored: StoredExchange, request: bytes | None, response: bytes | None
+        self,
+        stored: StoredExchange,
+        request: bytes | None,
+        response: bytes | None,
+        extensions: str | None = None,
     ) -> list[dict[str, object]]:
-        """The messages in order, as JSON values; a body that is None was too large to be read."""
+        """The messages in order, as JSON values; a body that is None was too large to be read.
+
+        `extensions` is what both sides of a WebSocket agreed upon (Sec-WebSocket-Extensions).
+        """
 
 
 async def messages_of(store: Query, read: MessageReader, stored: StoredExchange) -> msgspec.Raw | None:
@@ -34,18 +42,28 @@ async def messages_of(store: Query, read: MessageReader, stored: StoredExchange)
         if request is None and response is None:
             return None
         asked, told = await _whole(request), await _whole(response)
+        extensions = await _extensions(store, stored)
     except (StoreUnavailableError, StoreMisconfiguredError):
         raise
     except StoreError:
         # A damaged slice: the rest of the exchange is shown all the same.
         return None
     # Off the event loop: the largest bodies take a second.
-    return await asyncio.to_thread(lambda: _json(read(stored, asked, told)))
+    return await asyncio.to_thread(lambda: _json(read(stored, asked, told, extensions)))
 
 
 def _json(messages: list[dict[str, object]]) -> msgspec.Raw:
     """With the standard library: parts hold whatever numbers a model wrote, and msgspec takes none beyond 64 bits."""
     return msgspec.Raw(json.dumps(messages, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+async def _extensions(store: Query, stored: StoredExchange) -> str | None:
+    if stored.status != _SWITCHING_PROTOCOLS:
+        return None
+    headers = await store.headers(stored.id)
+    fields = headers.response or [] if headers is not None else []
+    values = [value for name, value in fields if name.lower() == b"sec-websocket-extensions"]
+    return b", ".join(values).decode("latin-1") or None
 
 
 async def _whole(body: StoredBody | None) -> bytes | None:

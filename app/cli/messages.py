@@ -11,7 +11,7 @@ DEFAULT_UPSTREAM = "v1"
 
 
 def read_messages(
-    stored: StoredExchange, request: bytes | None, response: bytes | None
+    stored: StoredExchange, request: bytes | None, response: bytes | None, extensions: str | None = None
 ) -> list[dict[str, object]]:
     """The messages of an exchange whose bodies are these; None is one too large to be read."""
     path = stored.path.encode("utf-8", "replace")
@@ -32,5 +32,6 @@ def read_messages(
             content_encoding=stored.response_content_encoding,
             body=response,
             complete=stored.outcome == Outcome.COMPLETED.value,
+            extensions=extensions,
         ),
     )

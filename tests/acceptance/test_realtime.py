@@ -7,6 +7,7 @@ from typing import Any
 
 import openai
 import pytest
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -123,3 +124,25 @@ async def test_a_session_with_the_sdk_is_the_same_and_its_messages_and_usage_are
         for path in (tmp_path / "data").rglob("*"):
             if path.is_file():
                 assert KEY.encode() not in path.read_bytes(), path
+
+
+async def test_a_compressed_session_is_read_too(tmp_path):
+    async with (
+        serve(realtime_upstream, "127.0.0.1", 0, compression="deflate") as server,
+        running_product(
+            tmp_path / "data", upstream=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ) as product,
+    ):
+        async with connect(
+            f"ws://127.0.0.1:{product.port}/v1/realtime?model=gpt-realtime", compression="deflate"
+        ) as client:
+            assert client.response is not None
+            assert "permessage-deflate" in client.response.headers["Sec-WebSocket-Extensions"]
+            for _ in range(3):
+                await client.send(json.dumps({"type": "response.create"}))
+                while json.loads(await client.recv())["type"] != "response.done":
+                    continue
+        [listed] = await product.exchanges(1)
+        exchange = await product.get_json(f"/api/exchanges/{listed['id']}")
+    assert [each["text"] for each in exchange["messages"]] == [f"Answer {number} é" for number in (1, 2, 3)]
+    assert exchange["usage"]["total_tokens"] == 90
