@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from bench import machine, nginx, processes, wrk
-from bench.drain import BIG_BYTES
+from bench.backlog import BIG_BYTES
 from bench.payloads import PACED
 from bench.plan import FULL, QUICK, Plan
 from bench.report import NGINX, VERBATIM, Results, missed, render

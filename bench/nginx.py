@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import processes
-from bench.drain import BIG_PATH
+from bench.backlog import BIG_PATH
 from bench.payloads import PACED, answer_body, answer_fields
 
 _START_SECONDS = 10.0

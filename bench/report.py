@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.drain import BIG_BYTES, Drain
+from bench.backlog import BIG_BYTES, Drain
 from bench.plan import DRAIN_MUST, JSON_MUST, MEMORY_AFTER, MEMORY_MUST_MB, RECORDER_MUST_MB, SSE_MUST
 from bench.processes import Memory
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import drain, processes, record, streams, wrk
+from bench import backlog, processes, record, streams, wrk
 from bench.payloads import EVENTS, answer_body, numbered, request_parts, stream_events, unchunked
 from bench.plan import Plan, window_seconds
 from bench.report import MANY, NGINX, ONE, STEADY, VERBATIM, Count, Results, Window
@@ -92,9 +92,9 @@ class Session:
     async def _drain(self) -> None:
         """The recorder by itself: a backlog, then bodies of 100 MB."""
         plan, results = self.plan, self.results
-        who = drain.Processes(self.recorder, processes.child(self.product.process.pid, DATABASE))
+        who = backlog.Processes(self.recorder, processes.child(self.product.process.pid, DATABASE))
         if plan.drain_seconds:
-            results.drain = await drain.measure_drain(
+            results.drain = await backlog.measure_drain(
                 self.product,
                 self.tools.wrk,
                 self.folder,
@@ -103,7 +103,7 @@ class Session:
                 seconds=plan.drain_seconds,
             )
         if plan.big_bodies:
-            results.recorder_memory = await drain.measure_big_bodies(self.product, who, plan.big_bodies)
+            results.recorder_memory = await backlog.measure_big_bodies(self.product, who, plan.big_bodies)
 
     async def _probe(self, side: str) -> None:
         """One exchange of each kind, its answer compared byte by byte."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.drain import Drain
+from bench.backlog import Drain
 from bench.plan import FULL, MEMORY_AFTER, QUICK, window_seconds
 from bench.processes import Memory
 from bench.report import MANY, NGINX, ONE, PACED, STEADY, VERBATIM, Count, Results, Window, missed, render

@@ -1,0 +1,126 @@
+"""How fast one recorder empties a journal, and what it holds while it meets bodies of 100 MB."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+import urllib.error
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import processes, record, wrk
+from bench.payloads import numbered, request_parts
+from tests.product import Product
+
+BIG_BYTES = 100_000_000
+BIG_PATH = "/v1/big"
+_ID_FIELD = b"x-verbatim-exchange-id: "
+_POLL_SECONDS = 0.05
+_WAIT_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """A backlog and what became of it."""
+
+    exchanges: int
+    seconds: float
+    """From the moment that the recorder went on until the last of them could be read."""
+    cpu_us: dict[str, float]
+    """CPU per exchange, by process."""
+
+    @property
+    def rate(self) -> float:
+        """Exchanges a second."""
+        return self.exchanges / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Who works on a backlog, by process id."""
+
+    recorder: int
+    database: int
+
+
+async def measure_drain(
+    product: Product, tool: str, folder: Path, who: Processes, *, connections: int, seconds: int
+) -> Drain:
+    """Holds the recorder while clients make a backlog, lets it go, and waits until the last exchange is recorded.
+
+    Recorder and PostgreSQL may use all cores: the proxy has nothing to do meanwhile.
+    """
+    for pid in (*processes.tree(who.recorder), *processes.tree(who.database)):
+        processes.pin(pid, set(range(os.cpu_count() or 1)))
+    parts = request_parts(f"127.0.0.1:{product.port}", stream=False)
+    accepted = await _accepted(product)
+    os.kill(who.recorder, signal.SIGSTOP)
+    try:
+        await wrk.run(tool, folder, product.port, parts, connections=connections, seconds=seconds, start=0)
+        last = await _send(product.port, numbered(parts, 1))
+        exchanges = await _accepted(product) - accepted
+        before = _cpu_seconds(who)
+    finally:
+        begun = time.perf_counter()
+        os.kill(who.recorder, signal.SIGCONT)
+    await _until_recorded(product, last)
+    took = time.perf_counter() - begun
+    after = _cpu_seconds(who)
+    cpu_us = {name: (after[name] - before[name]) * 1e6 / exchanges for name in before}
+    return Drain(exchanges, took, cpu_us)
+
+
+async def measure_big_bodies(product: Product, who: Processes, count: int) -> processes.Memory:
+    """Requests and answers of 100 MB, one after another; what the recorder held at most until they were recorded."""
+    host = f"Host: 127.0.0.1:{product.port}\r\n".encode()
+    fields = host + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % BIG_BYTES
+    opening, closing = b'{"model": "gpt-5-mini", "messages": [{"role": "user", "content": "', b'"}]}'
+    body = opening + b"0123456789abcdef" * (BIG_BYTES // 16)
+    body = body[: BIG_BYTES - len(closing)] + closing
+    for _ in range(count):
+        last = await _send(product.port, b"POST /v1/chat/completions HTTP/1.1\r\n" + fields + body)
+        await _until_recorded(product, last)
+        last = await _send(product.port, f"GET {BIG_PATH} HTTP/1.1\r\n".encode() + host + b"\r\n")
+        await _until_recorded(product, last)
+    return processes.memory(who.recorder)
+
+
+def _cpu_seconds(who: Processes) -> dict[str, float]:
+    return {
+        "recorder": processes.tree_cpu_seconds(who.recorder),
+        "PostgreSQL": processes.tree_cpu_seconds(who.database),
+    }
+
+
+async def _accepted(product: Product) -> int:
+    return int(record.metric(await record.proxy_metrics(product), "verbatim_exchanges_accepted_total"))
+
+
+async def _send(port: int, request: bytes) -> str:
+    """One exchange; its id, when its answer is whole."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        while length > 0:
+            length -= len(await reader.read(min(length, 1 << 20)))
+        return head.partition(_ID_FIELD)[2].partition(b"\r\n")[0].decode()
+    finally:
+        writer.close()
+
+
+async def _until_recorded(product: Product, exchange_id: str) -> None:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            await asyncio.to_thread(product.get, f"/api/exchanges/{exchange_id}/chunks")
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            await asyncio.sleep(_POLL_SECONDS)
+        else:
+            return
+    raise RuntimeError(f"exchange {exchange_id} is not recorded after {_WAIT_SECONDS:.0f} s")
