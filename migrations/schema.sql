@@ -80,6 +80,8 @@ CREATE TABLE exchanges (
     input_image_tokens int8,
     output_image_tokens int8,
     cost_status text,
+    parent_id uuid,
+    joined_by text,
     PRIMARY KEY (project_id, id)
 ) PARTITION BY RANGE (id);
 
@@ -88,7 +90,11 @@ CREATE INDEX exchanges_by_model ON exchanges (project_id, model, id);
 CREATE INDEX exchanges_by_key ON exchanges (project_id, key, id);
 CREATE INDEX exchanges_by_user ON exchanges (project_id, end_user, id) WHERE end_user IS NOT NULL;
 CREATE INDEX exchanges_by_upstream_id ON exchanges (project_id, upstream_id) WHERE upstream_id IS NOT NULL;
-CREATE INDEX exchanges_by_answer_key ON exchanges (project_id, answer_key) WHERE answer_key IS NOT NULL;
+CREATE INDEX exchanges_by_answer_key ON exchanges (project_id, answer_key, id) WHERE answer_key IS NOT NULL;
+CREATE INDEX exchanges_by_request ON exchanges (project_id, substr(request_sha256, 1, 3), id)
+    WHERE conversation_id IS NOT NULL AND request_sha256 IS NOT NULL;
+CREATE INDEX exchanges_by_conversation ON exchanges (project_id, conversation_id)
+    WHERE conversation_id IS NOT NULL;
 CREATE INDEX exchanges_by_recorded_at ON exchanges (recorded_at);
 
 -- What LOG=full keeps beyond the row in exchanges. Each of head, tip and tail is a node in pieces. A body that was cut is
@@ -132,6 +138,58 @@ CREATE TABLE pieces (
 ) PARTITION BY RANGE (week);
 
 ALTER TABLE pieces ALTER COLUMN data SET STORAGE EXTERNAL;
+
+-- The chain of meaning: who said what after what, whatever bytes it stood in. A row is a run, the turns that one
+-- exchange added (those of its request that were not there, then its answer): `roles` and `kinds` have a letter a turn,
+-- `content_keys` 16 bytes. `tip` is the hash of all turns up to the run's last, `parent` that of the run before.
+CREATE TABLE messages (
+    project_id int4 NOT NULL,
+    week date NOT NULL,
+    tip uuid NOT NULL,
+    parent uuid,
+    roles text NOT NULL,
+    kinds text NOT NULL,
+    content_keys bytea NOT NULL,
+    PRIMARY KEY (project_id, week, tip)
+) PARTITION BY RANGE (week);
+
+-- Exchanges that continue each other (exchanges.conversation_id; parent_id is the one that it continues). `id` is that
+-- of the exchange with which it began, whose preview is its title: so no words are here, and none outlive the content.
+-- One that was joined to an older one points there and counts nothing. Not partitioned: a conversation may go on for
+-- months, and a row is some 110 bytes with its index.
+CREATE TABLE conversations (
+    project_id int4 NOT NULL,
+    id uuid NOT NULL,
+    last_id uuid NOT NULL,
+    exchanges int4 NOT NULL,
+    name text,
+    merged_into uuid,
+    PRIMARY KEY (project_id, id)
+) WITH (fillfactor = 85);
+
+-- Names of conversations: the client's (x-verbatim-conversation), the provider's (conv_…, thread_…).
+CREATE TABLE conversation_names (
+    project_id int4 NOT NULL,
+    source text NOT NULL,
+    name text NOT NULL,
+    conversation_id uuid NOT NULL,
+    PRIMARY KEY (project_id, source, name)
+);
+
+CREATE INDEX conversation_names_by_conversation ON conversation_names (project_id, conversation_id);
+
+-- Loose ends: answers that a request holds and no exchange has given yet (it may be recorded later, by another
+-- recorder), and further answers (`is_offer`) of exchanges that gave several.
+CREATE TABLE conversation_links (
+    project_id int4 NOT NULL,
+    link_key bytea NOT NULL,
+    exchange_id uuid NOT NULL,
+    is_offer bool NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (project_id, link_key, exchange_id)
+);
+
+CREATE INDEX conversation_links_by_time ON conversation_links (noted_at);
 
 -- Sums, written with each batch. A value that is not there is '' here, so that it can stand in a key. `unpriced` counts
 -- exchanges whose usage is known and whose cost is not: where it is above 0, `cost` is a lower bound.
@@ -236,4 +294,4 @@ CREATE TABLE erasure_progress (
     PRIMARY KEY (erasure_id, recorder_id)
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '2'), ('min_writer', '1');
+INSERT INTO meta (key, value) VALUES ('schema_version', '3'), ('min_writer', '1');

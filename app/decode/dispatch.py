@@ -9,7 +9,9 @@ from app.decode.content import ContentStatus, decode_content
 from app.decode.counting import Counting, counting_of
 from app.decode.envelope import read_envelope
 from app.decode.events import Fold, StreamEvents, read_events
+from app.decode.facts import read_facts
 from app.decode.jsonsafe import TextCleaner, as_dict, read_json
+from app.decode.lineage import read_lineage
 from app.decode.multipart import Form, form_fields, read_form
 from app.decode.preview import preview_answer, preview_request, preview_text
 from app.decode.route import model_in_path, route_of
@@ -74,6 +76,8 @@ def decode_exchange(request: Request, response: Response) -> Decoded:
         request_preview=preview_request(asked.messages, cleaner) or _sum_up(decoder, asked.body, cleaner),
         response_preview=preview_answer(answer, cleaner),
         messages=asked.messages + answer.messages,
+        lineage=read_lineage(request.path, route, asked.body, told.body, cleaner),
+        facts=read_facts(asked.body, told.body, cleaner),
         text_flags=tuple(sorted(cleaner.flags)),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.decode.counting import Counting
+from app.decode.lineage import Lineage
 from app.decode.multipart import Form
 from app.decode.usage import Usage
 
@@ -123,5 +124,8 @@ class Decoded:
     request_preview: str | None = None
     response_preview: str | None = None
     messages: list[Message] = field(default_factory=list)
+    lineage: Lineage = field(default_factory=Lineage)
+    facts: str | None = None
+    """What was set and told, without what was said: JSON text (facts.py)."""
     text_flags: tuple[str, ...] = ()
     """What was bent to be kept: `nul`, `surrogate`, `utf8`, `number`, `depth`, `cut` (too many items), `glued`."""

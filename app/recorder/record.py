@@ -17,8 +17,9 @@ from app.exchange import AnswerHead, Begin, End, KeptHeaders, LogMode, Outcome, 
 from app.recorder.bodies import whole_body
 from app.recorder.charges import charged_usage
 from app.recorder.prices import PricedCall, Prices
+from app.recorder.talk import talk_of
 from app.recorder.transcript import Transcript
-from app.store.record import BodySource, Content, Record, Usage
+from app.store.record import BodySource, Content, Record, Talk, Usage
 from app.telemetry.logs import event_logger
 
 MAX_DECODED_BYTES = 16 << 20
@@ -89,6 +90,7 @@ def raw_only(record: Record) -> Record:
         service_tier=None,
         error_type=None,
         error_code=None,
+        talk=None,
         content=content,
     )
 
@@ -200,6 +202,7 @@ def _record(
         conversation=label(begin.conversation),
         tags={text(name, 64): text(value, 256) for name, value in list(begin.tags.items())[:MAX_TAGS]},
         retry_count=_retry_count(begin.headers),
+        talk=_talk(decoded) if request is not None else None,
         content=content,
     )
 
@@ -220,6 +223,7 @@ def _content(
         chunk_times=transcript.chunk_times(),
         request_preview=decoded.request_preview if decoded is not None else None,
         response_preview=decoded.response_preview if decoded is not None else None,
+        facts=decoded.facts if decoded is not None else None,
     )
 
 
@@ -255,6 +259,14 @@ def _large_form(heads: _Heads, body: BodySource) -> Form | None:
     if not kind.lower().startswith("multipart/") or heads.request_encoding is not None:
         return None
     return read_form(body.slices(), kind) if body.length_bytes <= MAX_PASSED_BYTES else None
+
+
+def _talk(decoded: Decoded) -> Talk | None:
+    try:
+        return talk_of(decoded)
+    except Exception as error:  # noqa: BLE001 - what cannot be joined is recorded all the same
+        _events.exception("talk_unreadable", error)
+        return None
 
 
 def _readable(body: BodySource) -> bytes | None:

@@ -18,6 +18,7 @@ import asyncpg
 from app.clock import id_milliseconds, utc_from_ns, utc_now
 from app.errors import PoisonError, StoreError, StoreUnavailableError
 from app.store.content import ContentWriter
+from app.store.conversations import Conversations
 from app.store.counted import count_once
 from app.store.failures import is_missing_partition
 from app.store.partitions import Partitions
@@ -60,6 +61,7 @@ class Ingest:
         self._horizon = horizon or Horizon()
         self._partitions = Partitions(pool)
         self._content = ContentWriter()
+        self._conversations = Conversations()
         self._project_ids: dict[str, int] = {}
         self._sql = statements("ingest")
 
@@ -105,6 +107,7 @@ class Ingest:
                     beat.journal_bytes,
                 ),
             )
+            await self._conversations.mend(connection)
         await self._partitions.make_ahead(utc_now().date())
 
     async def clock_skew_seconds(self) -> float:
@@ -143,10 +146,13 @@ class Ingest:
         erased: frozenset[bytes] = frozenset()
         try:
             if placed:
+                await self._lock_weeks(connection, placed)
+                placed = await self._conversations.join(connection, placed)
                 recorded, erased = await self._insert_exchanges(connection, placed)
             fresh = [each for each in placed if each.record.id in recorded]
             full = [each for each in fresh if each.record.id not in contentless]
             stored_whole = await self._content.write(connection, full)
+            await self._conversations.write(connection, fresh, full)
             await self._add_sums(connection, await count_once(connection, fresh))
             await self._account(connection, accounts)
         except asyncpg.CheckViolationError as error:
@@ -155,11 +161,13 @@ class Ingest:
             raise
         return Delivered(recorded, erased, frozenset(), stored_whole)
 
+    async def _lock_weeks(self, connection: Connection, placed: list[Placed]) -> None:
+        weeks = sorted({(each.project_id, week_number(each.week)) for each in placed})
+        await connection.execute(self._sql["lock_weeks"], *columns(weeks))
+
     async def _insert_exchanges(
         self, connection: Connection, placed: list[Placed]
     ) -> tuple[frozenset[bytes], frozenset[bytes]]:
-        weeks = sorted({(each.project_id, week_number(each.week)) for each in placed})
-        await connection.execute(self._sql["lock_weeks"], *columns(weeks))
         rows = [exchange_row(each, self._recorder_id) for each in placed]
         answers = await connection.fetch(self._sql["insert_exchanges"], *columns(rows))
         recorded = frozenset(row["id"].bytes for row in answers if row["recorded"])

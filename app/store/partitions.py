@@ -19,10 +19,17 @@ from app.store.periods import Period, Unit, period_of
 from app.store.pool import Pool
 from app.store.statements import statements
 
-TABLES: dict[str, Unit] = {"exchanges": "month", "transcripts": "week", "pieces": "week"}
+TABLES: dict[str, Unit] = {
+    "exchanges": "month",
+    "transcripts": "week",
+    "pieces": "week",
+    "messages": "week",
+}
 """Partitioned tables."""
-CONTENT_TABLES = ("transcripts", "pieces")
+CONTENT_TABLES = ("transcripts", "pieces", "messages")
 """Those that hold what was said; the rest is metadata."""
+SHARED_TABLES = ("pieces", "messages")
+"""Those whose rows exchanges share, so that the week itself is in their key."""
 AHEAD_DAYS = 10
 
 _SUFFIX = re.compile(r"_[mw](\d{4})_(\d{2})(?:_(\d{2}))?$")
@@ -101,7 +108,7 @@ class Partitions:
                     raise
 
     async def _make(self, table: str, name: str, period: Period) -> bool:
-        if TABLES[table] == "week" and table == "pieces":
+        if table in SHARED_TABLES:
             lower, upper = str(period.first_day), str(period.end_day)
         else:
             lower, upper = str(period.first_id), str(period.end_id)

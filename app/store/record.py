@@ -84,6 +84,41 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """An answer of a model's that a request holds; keys are 16 bytes."""
+
+    link_key: bytes
+    """The first half of the answer with what it answered, the other of all the talk up to it."""
+    node: bytes
+    """Of all turns up to it."""
+    turns: int
+    """How many these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What was said as keys, and what joins an exchange to others (decode/identity.py, decode/lineage.py)."""
+
+    is_talk: bool = False
+    """It is a conversation even where nothing else belongs to it."""
+    roles: str = ""
+    """A letter a turn; those of the request, then of the answer."""
+    kinds: str = ""
+    content_keys: bytes = b""
+    """16 bytes a turn."""
+    tip: bytes | None = None
+    """The key of all turns, 16 bytes."""
+    held: Sequence[Held] = ()
+    """The last first."""
+    answer_keys: Sequence[bytes] = ()
+    """Link keys of what was answered, one a choice."""
+    response: str | None = None
+    """The upstream's id of the answer that it goes on from, or reads again."""
+    conversation: str | None = None
+    """The provider's name for the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One exchange as it is written; text is free of NUL and lone surrogates, times are aware UTC datetimes."""
 
@@ -136,6 +171,8 @@ class Record:
     """The name a client gave by x-verbatim-conversation."""
     tags: dict[str, str] = field(default_factory=dict)
     retry_count: int = 0
+    talk: Talk | None = None
+    """None where nothing that was said is kept."""
     content: Content | None = None
     """None where only metadata is kept."""
 

@@ -6,7 +6,7 @@ import datetime
 import decimal
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -17,11 +17,26 @@ from app.store.record import Record, SegmentAccount
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """Where an exchange stands in a conversation."""
+
+    conversation_id: uuid.UUID | None = None
+    """None for what is no talk and names none."""
+    parent_id: uuid.UUID | None = None
+    """The exchange that it continues."""
+    joined_by: str | None = None
+    """`answer`, `response`, `repeat` or `name`; None where it begins a conversation."""
+    wanted: bytes | None = None
+    """The link key of an answer that it holds and nobody gave yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """A record with the number of its project."""
+    """A record with the number of its project, and where it stands."""
 
     record: Record
     project_id: int
+    join: Join = field(default_factory=Join)
 
     @property
     def week(self) -> datetime.date:
@@ -76,6 +91,7 @@ def exchange_row(placed: Placed, recorder_id: uuid.UUID) -> tuple[Any, ...]:
     """A row for insert_exchanges."""
     r = placed.record
     u = r.usage
+    j = placed.join
     return (
         *(placed.project_id, uuid.UUID(bytes=r.id), placed.week, r.started_at, r.duration_us, r.ttft_us),
         *(r.method, r.path, r.query, r.route, r.upstream, r.authority, r.http_version),
@@ -90,6 +106,8 @@ def exchange_row(placed: Placed, recorder_id: uuid.UUID) -> tuple[Any, ...]:
         *(r.capture_status, r.log_mode, recorder_id, r.boot, r.slot, r.accept_number),
         *(u.input_audio_tokens, u.output_audio_tokens, u.input_image_tokens, u.output_image_tokens),
         *(u.cost, u.price_version, u.cost_status),
+        r.talk.answer_keys[0] if r.talk is not None and r.talk.answer_keys else None,
+        *(j.conversation_id, j.parent_id, j.joined_by),
     )
 
 

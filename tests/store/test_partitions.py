@@ -25,6 +25,7 @@ async def test_partitions_are_made_ahead_once_however_many_make_them(pool: Pool)
     assert sorted(names) == sorted(set(names))
     assert sorted(names) == [
         *("exchanges_m2026_11", "exchanges_m2026_12"),
+        *("messages_w2026_11_23", "messages_w2026_11_30"),
         *("pieces_w2026_11_23", "pieces_w2026_11_30"),
         *("transcripts_w2026_11_23", "transcripts_w2026_11_30"),
     ]
@@ -77,12 +78,16 @@ async def test_retention_drops_whole_weeks_and_months_that_are_too_old(pool: Poo
     await partitions.make_for([DAY - datetime.timedelta(days=each) for each in (0, 10, 40)])
     gone = await Retention(partitions, Horizon(keep_content_days=9, keep_metadata_days=31)).run(NOW)
     assert gone == [
-        *("pieces_w2026_10_05", "pieces_w2026_11_02", "transcripts_w2026_10_05", "transcripts_w2026_11_02"),
+        *("messages_w2026_10_05", "messages_w2026_11_02", "pieces_w2026_10_05", "pieces_w2026_11_02"),
+        *("transcripts_w2026_10_05", "transcripts_w2026_11_02"),
     ]
     later = NOW + datetime.timedelta(days=14)
     assert "exchanges_m2026_10" in await Retention(partitions, Horizon(None, 31)).run(later)
     left = {each.name for each in await partitions.listing()}
-    assert left == {"exchanges_m2026_11", "pieces_w2026_11_16", "transcripts_w2026_11_16"}
+    assert left == {
+        *("exchanges_m2026_11", "messages_w2026_11_16"),
+        *("pieces_w2026_11_16", "transcripts_w2026_11_16"),
+    }
 
 
 async def test_nothing_goes_where_nothing_was_asked(pool: Pool, ingest: Ingest) -> None:

@@ -26,7 +26,8 @@ WITH batch AS (
         $37::int8[], $38::int8[], $39::int8[], $40::int8[], $41::int8[], $42::int8[],
         $43::text[], $44::text[], $45::text[], $46::text[], $47::text[], $48::int4[],
         $49::text[], $50::text[], $51::uuid[], $52::text[], $53::int2[], $54::int8[],
-        $55::int8[], $56::int8[], $57::int8[], $58::int8[], $59::numeric[], $60::text[], $61::text[]
+        $55::int8[], $56::int8[], $57::int8[], $58::int8[], $59::numeric[], $60::text[], $61::text[],
+        $62::bytea[], $63::uuid[], $64::uuid[], $65::text[]
     ) AS b (
         project_id, id, week, started_at, duration_us, ttft_us,
         method, path, query, route, upstream, authority, http_version,
@@ -38,7 +39,8 @@ WITH batch AS (
         end_user, key, key_tail, conversation, tags, retry_count,
         capture_status, log_mode, recorder_id, boot, slot, accept_number,
         input_audio_tokens, output_audio_tokens, input_image_tokens, output_image_tokens,
-        cost, price_version, cost_status
+        cost, price_version, cost_status,
+        answer_key, conversation_id, parent_id, joined_by
     )
 ), erased AS MATERIALIZED (
     SELECT b.id FROM batch AS b WHERE EXISTS (
@@ -61,7 +63,8 @@ WITH batch AS (
         end_user, key, key_tail, conversation, tags, retry_count,
         capture_status, log_mode, recorder_id, boot, slot, accept_number,
         input_audio_tokens, output_audio_tokens, input_image_tokens, output_image_tokens,
-        cost, price_version, cost_status
+        cost, price_version, cost_status,
+        answer_key, conversation_id, parent_id, joined_by
     )
     SELECT
         b.project_id, b.id, b.week, b.started_at, b.duration_us, b.ttft_us,
@@ -75,7 +78,8 @@ WITH batch AS (
         b.end_user, b.key, b.key_tail, b.conversation, b.tags::jsonb, b.retry_count,
         b.capture_status, b.log_mode, b.recorder_id, b.boot, b.slot, b.accept_number,
         b.input_audio_tokens, b.output_audio_tokens, b.input_image_tokens, b.output_image_tokens,
-        b.cost, b.price_version, b.cost_status
+        b.cost, b.price_version, b.cost_status,
+        b.answer_key, b.conversation_id, b.parent_id, b.joined_by
     FROM batch AS b
     WHERE NOT EXISTS (SELECT FROM erased WHERE erased.id = b.id)
     ORDER BY b.project_id, b.id
