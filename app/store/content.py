@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from app.store.piece_batch import KnownNodes, PieceBatch
 from app.store.pieces import Coder
 from app.store.record import Content
-from app.store.rows import Placed, columns
+from app.store.rows import Placed, columns, uuid_of
 from app.store.statements import statements
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class ContentWriter:
         request = pieces.add(place, content.request_body, content.request_cut)
         response = pieces.add(place, content.response_body)
         return (
-            *(placed.project_id, uuid.UUID(bytes=placed.record.id), placed.week),
+            *(placed.project_id, uuid_of(placed.record.id), placed.week),
             pieces.add_headers(place, content.request_headers),
             pieces.add_headers(place, content.response_headers),
             pieces.add_headers(place, content.trailers or None),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from app.clock import id_milliseconds
 from app.store.record import Record, Talk
-from app.store.rows import Join, Placed
+from app.store.rows import Join, Placed, uuid_of
 
 LOOK_BACK_MILLISECONDS = 92 * 86_400_000
 REPEAT_MILLISECONDS = 600_000
@@ -104,7 +104,7 @@ def join(placed: Iterable[Placed], found: Found) -> Iterator[Placed]:
 
 def _join_one(placed: Placed, found: Found) -> Join:
     record, project = placed.record, placed.project_id
-    own_id = uuid.UUID(bytes=record.id)
+    own_id = uuid_of(record.id)
     names = names_of(placed)
     continued, joined_by, wanted = _predecessor(placed, own_id, found)
     parent = continued.id if continued is not None else None

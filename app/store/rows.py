@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
+from asyncpg.pgproto import pgproto
 
 from app.store.histogram import histogram
 from app.store.periods import week_of_id
@@ -82,6 +83,11 @@ def _model(it: Summed) -> str:
     return it.model or it.model_served or ""
 
 
+def uuid_of(exchange_id: bytes) -> uuid.UUID:
+    """An id as asyncpg has it: made in a tenth of the time, and equal to any other."""
+    return pgproto.UUID(exchange_id)
+
+
 def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     """Rows turned into one array a column, as `unnest` takes them."""
     return [list(column) for column in zip(*rows, strict=True)]
@@ -93,7 +99,7 @@ def exchange_row(placed: Placed, recorder_id: uuid.UUID) -> tuple[Any, ...]:
     u = r.usage
     j = placed.join
     return (
-        *(placed.project_id, uuid.UUID(bytes=r.id), placed.week, r.started_at, r.duration_us, r.ttft_us),
+        *(placed.project_id, uuid_of(r.id), placed.week, r.started_at, r.duration_us, r.ttft_us),
         *(r.method, r.path, r.query, r.route, r.upstream, r.authority, r.http_version),
         *(r.model, r.model_served, r.status, r.outcome, r.reason, r.detail, r.stream),
         *(r.request_bytes, r.response_bytes, r.request_sha256, r.response_sha256, r.request_complete),
