@@ -121,6 +121,8 @@ CREATE TABLE transcripts (
     PRIMARY KEY (project_id, id)
 ) PARTITION BY RANGE (id);
 
+CREATE INDEX transcripts_by_facts ON transcripts USING gin (facts jsonb_path_ops);
+
 -- Slices of bodies, and header lists, shared within one project and one week.
 -- node = SHA-256(parent's node, or 32 zero bytes for a root, then the slice). The zero bytes keep a body that begins
 -- with the 32 bytes of somebody's node from posing as the next slice of that one's chain.

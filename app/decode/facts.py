@@ -1,8 +1,8 @@
 """Facts: what is left of a request and its answer when all that was said, and all that is long, is taken out.
 
 `{"request": {…}, "response": {…}}`, a stream folded to the answer that it amounts to. For questions such as
-`request.temperature`; what has a column of its own (id, usage, times of the answer) is not here again. At most
-FACTS_BYTES: the largest fields go first, and `cut` says so.
+`request.temperature`; what has a column of its own (id, usage, times of the answer) is not here again, nor is null. At
+most FACTS_BYTES: the largest fields go first, and `cut` says so.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ SAID_AS_TEXT = frozenset({"text", "reasoning", "output", "thinking", "delta"})
 """Fields that are left out where they hold text; `text` and `reasoning` are settings, too."""
 BYTES = frozenset({"b64_json", "encrypted_content", "file_data", "result", "signature"})
 """Fields that are left out where they hold text: base64, or sealed."""
+IDS = frozenset({"call_id", "id", "item_id", "encrypted_id"})
+"""Fields of an answer's parts that are new each time: an index of them would be larger than all the rest."""
 IN_COLUMNS = frozenset({"created", "created_at", "completed_at", "id", "usage"})
 """Fields of an answer itself that stand elsewhere in the record."""
 
@@ -60,10 +62,9 @@ IN_COLUMNS = frozenset({"created", "created_at", "completed_at", "id", "usage"})
 def read_facts(asked: dict[str, object], told: dict[str, object], cleaner: TextCleaner) -> str | None:
     """The facts as JSON text that jsonb takes; None where there are none."""
     told = {name: value for name, value in told.items() if name not in IN_COLUMNS}
-    budget = [MOST_VALUES]
     facts: dict[str, object] = {}
-    for name, body in (("request", asked), ("response", told)):
-        if body and (kept := _kept(body, cleaner, budget, 0)):
+    for name, body, left_out in (("request", asked, SAID), ("response", told, SAID | IDS)):
+        if body and (kept := _kept(body, cleaner, left_out, [MOST_VALUES], 0)):
             facts[name] = kept
     if not facts:
         return None
@@ -71,8 +72,10 @@ def read_facts(asked: dict[str, object], told: dict[str, object], cleaner: TextC
     return text if len(text) <= FACTS_BYTES // 4 or _size(text) <= FACTS_BYTES else _cut(facts)
 
 
-def _kept(value: object, cleaner: TextCleaner, budget: list[int], depth: int) -> object:
-    """A copy without what was said; None where the budget is spent."""
+def _kept(
+    value: object, cleaner: TextCleaner, left_out: frozenset[str], budget: list[int], depth: int
+) -> object:
+    """A copy without these fields, and without those that tell nothing; None where the budget is spent."""
     budget[0] -= 1
     if budget[0] < 0 or depth > MAX_DEPTH:
         return None
@@ -80,15 +83,21 @@ def _kept(value: object, cleaner: TextCleaner, budget: list[int], depth: int) ->
         return cleaner.text(value, STRING_CHARACTERS)
     if isinstance(value, dict):
         return {
-            cleaner.text(str(name), STRING_CHARACTERS): _kept(each, cleaner, budget, depth + 1)
+            cleaner.text(str(name), STRING_CHARACTERS): _kept(each, cleaner, left_out, budget, depth + 1)
             for name, each in value.items()
-            if name not in SAID
-            and not (isinstance(each, str) and (name in SAID_AS_TEXT or name in BYTES))
-            and budget[0] > 0
+            if each is not None and name not in left_out and not _is_said(name, each) and budget[0] > 0
         }
     if isinstance(value, list):
-        return [_kept(each, cleaner, budget, depth + 1) for each in value[:LONGEST_LIST] if budget[0] > 0]
+        return [
+            _kept(each, cleaner, left_out, budget, depth + 1)
+            for each in value[:LONGEST_LIST]
+            if budget[0] > 0
+        ]
     return cleaner.json(value)
+
+
+def _is_said(name: object, value: object) -> bool:
+    return isinstance(value, str) and (name in SAID_AS_TEXT or name in BYTES)
 
 
 def _cut(facts: dict[str, object]) -> str | None:

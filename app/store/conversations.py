@@ -153,9 +153,9 @@ class Conversations:
                 for held in each.record.talk.held[:FIRST_HELD]
             }
         )
-        known = set()
+        known = {(each.project_id, each.week, uuid.UUID(bytes=tip)) for each in talks if (tip := _tip(each))}
         if asked:
-            known = {tuple(row) for row in await connection.fetch(self._sql["known_runs"], *columns(asked))}
+            known |= {tuple(row) for row in await connection.fetch(self._sql["known_runs"], *columns(asked))}
         rows = {row[:3]: row for each in talks if (row := _run_row(each, known)) is not None}
         if rows:
             await connection.execute(self._sql["insert_runs"], *columns(rows.values()))
@@ -227,11 +227,11 @@ def _held_rows(
     """Answers to look for: project, link key, from id, before id; each once, for the last that holds it."""
     rows: dict[tuple[int, bytes], tuple[Any, ...]] = {}
     for each in sorted(placed, key=lambda one: one.record.id):
-        if each.record.talk is not None:
-            for held in each.record.talk.held[first:end]:
-                since = earlier(each.record.id, LOOK_BACK_MILLISECONDS)
-                key = (each.project_id, held.link_key[:key_bytes])
-                rows[key] = (*key, since, uuid.UUID(bytes=each.record.id))
+        held = each.record.talk.held[first:end] if each.record.talk is not None else ()
+        if held:
+            span = (earlier(each.record.id, LOOK_BACK_MILLISECONDS), uuid.UUID(bytes=each.record.id))
+            keys = [(each.project_id, one.link_key[:key_bytes]) for one in held]
+            rows.update((key, (*key, *span)) for key in keys)
     return list(rows.values())
 
 
@@ -308,8 +308,8 @@ def _offers(talks: Sequence[Placed]) -> list[tuple[Any, ...]]:
 
 def _run_row(placed: Placed, known: set[tuple[Any, ...]]) -> tuple[Any, ...] | None:
     """What an exchange added to what was said; None where nothing was."""
-    talk = placed.record.talk
-    if talk is None or talk.tip is None or not talk.is_talk:
+    talk, tip = placed.record.talk, _tip(placed)
+    if talk is None or tip is None:
         return None
     place = (placed.project_id, placed.week)
     parent, begin = None, 0
@@ -319,4 +319,10 @@ def _run_row(placed: Placed, known: set[tuple[Any, ...]]) -> tuple[Any, ...] | N
             parent, begin = node, held.turns
             break
     keys = talk.content_keys[16 * begin :]
-    return (*place, uuid.UUID(bytes=talk.tip), parent, talk.roles[begin:], talk.kinds[begin:], keys)
+    return (*place, uuid.UUID(bytes=tip), parent, talk.roles[begin:], talk.kinds[begin:], keys)
+
+
+def _tip(placed: Placed) -> bytes | None:
+    """The end of what was said; None where nothing was."""
+    talk = placed.record.talk
+    return talk.tip if talk is not None and talk.is_talk else None
