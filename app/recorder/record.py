@@ -328,7 +328,8 @@ def _priced_call(heads: _Heads, decoded: Decoded) -> PricedCall:
 
 def _field(headers: KeptHeaders, name: bytes) -> str | None:
     """The values of a header field, joined as HTTP joins them."""
-    values = [value for each, value in headers if each.lower() == name]
+    size = len(name)
+    values = [value for each, value in headers if len(each) == size and each.lower() == name]
     return text(b", ".join(values).decode("utf-8", "replace"), 512) if values else None
 
 
