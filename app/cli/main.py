@@ -15,6 +15,7 @@ from app.cli.journal import journal
 from app.cli.proxy import proxy
 from app.cli.record import record
 from app.cli.recost import recost
+from app.cli.redecode import redecode
 from app.cli.serve import serve
 from app.cli.token import token
 from app.errors import ConfigError, VerbatimError
@@ -43,7 +44,7 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     commands.callback()(_options)
-    for verb in (serve, proxy, record, console, token, doctor, recost):
+    for verb in (serve, proxy, record, console, token, doctor, recost, redecode):
         commands.command()(verb)
     commands.add_typer(db())
     commands.add_typer(journal())

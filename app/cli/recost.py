@@ -35,8 +35,8 @@ def recost(since: Since, until: Until = None, dry_run: DryRun = False, config: C
     It may be stopped and begun again at any time, and run beside a recorder.
     """
     settings = read_settings(config)
-    end = _time("--until", until) if until else utc_now()
-    done = asyncio.run(_recost(settings, _time("--since", since), end, dry_run=dry_run))
+    end = time_of("--until", until) if until else utc_now()
+    done = asyncio.run(_recost(settings, time_of("--since", since), end, dry_run=dry_run))
     for line in _report(done, dry_run=dry_run):
         print(line)
 
@@ -54,7 +54,7 @@ async def _recost(
     from app.store.pool import Pool
 
     prices = Prices(own_prices(settings.prices))
-    pool = Pool(_database_url(settings), size=2, application="verbatim recost")
+    pool = Pool(database_url(settings), size=2, application="verbatim recost")
     done = Recosted()
     try:
         costs = Costs(pool)
@@ -70,7 +70,8 @@ async def _recost(
     return done
 
 
-def _database_url(settings: Settings) -> str:
+def database_url(settings: Settings) -> str:
+    """Of the database that is set, or of the one that Verbatim brings along."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     from app.store.cluster import find_cluster
@@ -96,7 +97,8 @@ def _report(done: Recosted, *, dry_run: bool) -> list[str]:
     return lines
 
 
-def _time(option: str, text: str) -> datetime.datetime:
+def time_of(option: str, text: str) -> datetime.datetime:
+    """The time that an option gives; UTC where it names no zone."""
     try:
         time = datetime.datetime.fromisoformat(text)
     except ValueError:

@@ -27,7 +27,7 @@ from app.store.joining import (
     repeat_milliseconds,
     response_key,
 )
-from app.store.rows import Placed, columns
+from app.store.rows import Placed, columns, uuid_of
 from app.store.statements import statements
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Conversations:
         named, repeated = [], []
         for each in placed:
             record, talk = each.record, each.record.talk
-            own_id = uuid.UUID(bytes=record.id)
+            own_id = uuid_of(record.id)
             if talk is not None and talk.response is not None:
                 since = earlier(record.id, LOOK_BACK_MILLISECONDS)
                 named.append((each.project_id, talk.response, since, own_id))
@@ -147,13 +147,13 @@ class Conversations:
     async def _write_runs(self, connection: Connection, talks: Sequence[Placed]) -> None:
         asked = sorted(
             {
-                (each.project_id, each.week, uuid.UUID(bytes=held.node))
+                (each.project_id, each.week, uuid_of(held.node))
                 for each in talks
                 if each.record.talk is not None
                 for held in each.record.talk.held[:FIRST_HELD]
             }
         )
-        known = {(each.project_id, each.week, uuid.UUID(bytes=tip)) for each in talks if (tip := _tip(each))}
+        known = {(each.project_id, each.week, uuid_of(tip)) for each in talks if (tip := _tip(each))}
         if asked:
             known |= {tuple(row) for row in await connection.fetch(self._sql["known_runs"], *columns(asked))}
         rows = {row[:3]: row for each in talks if (row := _run_row(each, known)) is not None}
@@ -229,7 +229,7 @@ def _held_rows(
     for each in sorted(placed, key=lambda one: one.record.id):
         held = each.record.talk.held[first:end] if each.record.talk is not None else ()
         if held:
-            span = (earlier(each.record.id, LOOK_BACK_MILLISECONDS), uuid.UUID(bytes=each.record.id))
+            span = (earlier(each.record.id, LOOK_BACK_MILLISECONDS), uuid_of(each.record.id))
             keys = [(each.project_id, one.link_key[:key_bytes]) for one in held]
             rows.update((key, (*key, *span)) for key in keys)
     return list(rows.values())
@@ -270,7 +270,7 @@ def _count_rows(talks: Sequence[Placed]) -> list[tuple[Any, ...]]:
     for each in talks:
         if (conversation := each.join.conversation_id) is not None:
             place = (each.project_id, conversation)
-            own_id = uuid.UUID(bytes=each.record.id)
+            own_id = uuid_of(each.record.id)
             counts[place] += 1
             lasts[place] = max(lasts.get(place, own_id), own_id)
             if each.record.conversation is not None:
@@ -286,7 +286,7 @@ def _name_rows(talks: Sequence[Placed]) -> list[tuple[Any, ...]]:
 def _link_rows(talks: Sequence[Placed]) -> list[tuple[Any, ...]]:
     rows = set()
     for each in talks:
-        own_id = uuid.UUID(bytes=each.record.id)
+        own_id = uuid_of(each.record.id)
         if each.join.wanted is not None:
             rows.add((each.project_id, each.join.wanted, own_id, False))
         if each.record.talk is not None:
@@ -298,7 +298,7 @@ def _offers(talks: Sequence[Placed]) -> list[tuple[Any, ...]]:
     """What others may wait for: project, link key, who gave it."""
     offers = []
     for each in talks:
-        own_id = uuid.UUID(bytes=each.record.id)
+        own_id = uuid_of(each.record.id)
         keys = list(each.record.talk.answer_keys) if each.record.talk is not None else []
         if each.record.upstream_id is not None:
             keys.append(response_key(each.record.upstream_id))
@@ -314,12 +314,12 @@ def _run_row(placed: Placed, known: set[tuple[Any, ...]]) -> tuple[Any, ...] | N
     place = (placed.project_id, placed.week)
     parent, begin = None, 0
     for held in talk.held[:FIRST_HELD]:
-        node = uuid.UUID(bytes=held.node)
+        node = uuid_of(held.node)
         if held.turns < len(talk.roles) and (*place, node) in known:
             parent, begin = node, held.turns
             break
     keys = talk.content_keys[16 * begin :]
-    return (*place, uuid.UUID(bytes=tip), parent, talk.roles[begin:], talk.kinds[begin:], keys)
+    return (*place, uuid_of(tip), parent, talk.roles[begin:], talk.kinds[begin:], keys)
 
 
 def _tip(placed: Placed) -> bytes | None:
