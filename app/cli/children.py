@@ -11,6 +11,8 @@ import time
 from functools import partial
 from types import FrameType
 
+import uvloop
+
 from app.cli.process import die_with_parent
 from app.clock import monotonic_ns
 from app.config import Settings
@@ -38,7 +40,8 @@ def record(settings: Settings, url: str, drain_seconds: float) -> None:
     if settings.db_upgrade:
         admin = settings.database_url_admin
         _run_apart(partial(_upgrade, admin.get_secret_value() if admin else url))
-    asyncio.run(_record(settings, url, drain_seconds))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_record(settings, url, drain_seconds))
 
 
 async def _record(settings: Settings, url: str, drain_seconds: float) -> None:
