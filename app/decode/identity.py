@@ -268,9 +268,10 @@ def _arguments(text: str) -> str:
         return ""
     try:
         value = msgspec.json.decode(text)
-        return _json.encode(_whole_numbers(value) if "." in text else value).decode()
+        text = _json.encode(_whole_numbers(value) if "." in text else value).decode()
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return text
+    return "" if text in _EMPTY_ARGUMENTS else text
 
 
 def _whole_numbers(value: object) -> object:

@@ -20,12 +20,12 @@ from app.store.joining import (
     Candidate,
     Found,
     Key,
-    earlier,
     is_repeatable,
     join,
     names_of,
     repeat_milliseconds,
     response_key,
+    span,
 )
 from app.store.rows import Placed, columns, uuid_of
 from app.store.statements import statements
@@ -122,13 +122,11 @@ class Conversations:
         named, repeated = [], []
         for each in placed:
             record, talk = each.record, each.record.talk
-            own_id = uuid_of(record.id)
             if talk is not None and talk.response is not None:
-                since = earlier(record.id, LOOK_BACK_MILLISECONDS)
-                named.append((each.project_id, talk.response, since, own_id))
+                named.append((each.project_id, talk.response, *span(record, LOOK_BACK_MILLISECONDS)))
             if is_repeatable(record):
-                since = earlier(record.id, repeat_milliseconds(record))
-                repeated.append((each.project_id, record.request_sha256, record.key, since, own_id))
+                within = span(record, repeat_milliseconds(record))
+                repeated.append((each.project_id, record.request_sha256, record.key, *within))
         if named:
             for row in await connection.fetch(self._sql["find_responses"], *columns(named)):
                 found.responses[row["project_id"], row["upstream_id"]] = _candidate(row, found)
@@ -224,14 +222,14 @@ class Conversations:
 def _held_rows(
     placed: Sequence[Placed], first: int, end: int, key_bytes: int | None = None
 ) -> list[tuple[Any, ...]]:
-    """Answers to look for: project, link key, from id, before id; each once, for the last that holds it."""
+    """Answers to look for: project, link key, and their span; each once, for the last that holds it."""
     rows: dict[tuple[int, bytes], tuple[Any, ...]] = {}
-    for each in sorted(placed, key=lambda one: one.record.id):
+    for each in sorted(placed, key=lambda one: (one.record.started_at, one.record.id)):
         held = each.record.talk.held[first:end] if each.record.talk is not None else ()
         if held:
-            span = (earlier(each.record.id, LOOK_BACK_MILLISECONDS), uuid_of(each.record.id))
+            within = span(each.record, LOOK_BACK_MILLISECONDS)
             keys = [(each.project_id, one.link_key[:key_bytes]) for one in held]
-            rows.update((key, (*key, *span)) for key in keys)
+            rows.update((key, (*key, *within)) for key in keys)
     return list(rows.values())
 
 
@@ -251,7 +249,9 @@ def _candidate(row: asyncpg.Record, found: Found) -> Candidate:
         found.lasts[place] = row["last_id"]
     if row["name"] is not None:
         found.named[place] = row["name"]
-    return Candidate(row["id"], conversation, row["parent_id"], row["key"], row["end_user"])
+    return Candidate(
+        *(row["id"], row["started_at"], conversation, row["parent_id"], row["key"], row["end_user"])
+    )
 
 
 def _pairs(waiting: Sequence[asyncpg.Record]) -> list[Pair]:

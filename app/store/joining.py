@@ -11,6 +11,7 @@ on from an answer of the first.
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -39,10 +40,15 @@ class Candidate:
     """An exchange that another may continue."""
 
     id: uuid.UUID
+    started_at: datetime.datetime
     conversation_id: uuid.UUID
     parent_id: uuid.UUID | None
     key: str | None
     user: str | None
+
+    def is_before(self, record: Record) -> bool:
+        """Whether it began before; ids of one millisecond are in no order."""
+        return (self.started_at, self.id) < (record.started_at, uuid_of(record.id))
 
 
 @dataclass(slots=True)
@@ -96,9 +102,19 @@ def earlier(exchange_id: bytes, milliseconds: int) -> uuid.UUID:
     return uuid.UUID(int=max(0, id_milliseconds(exchange_id) - milliseconds) << 80)
 
 
+def span(record: Record, milliseconds: int) -> tuple[uuid.UUID, uuid.UUID, datetime.datetime, uuid.UUID]:
+    """What began so much earlier at most: from id, before id, before time, own id."""
+    return (
+        earlier(record.id, milliseconds),
+        earlier(record.id, -1),
+        record.started_at,
+        uuid_of(record.id),
+    )
+
+
 def join(placed: Iterable[Placed], found: Found) -> Iterator[Placed]:
     """Exchanges with their places in conversations, in the order in which they began."""
-    for each in sorted(placed, key=lambda one: (one.project_id, one.record.id)):
+    for each in sorted(placed, key=lambda one: (one.project_id, one.record.started_at, one.record.id)):
         yield Placed(each.record, each.project_id, _join_one(each, found))
 
 
@@ -136,15 +152,17 @@ def _predecessor(
     if is_repeatable(record):
         again = found.requests.get((project, record.request_sha256 or b"", record.key))
         since = earlier(record.id, repeat_milliseconds(record))
-        if again is not None and since <= again.id < own_id:
+        if again is not None and since <= again.id and again.is_before(record):
             return again, "repeat", None
     if talk.response is not None:
         named = found.responses.get((project, talk.response))
-        if named is not None and named.id < own_id:
+        if named is not None and named.is_before(record):
             return named, "response", None
     wanted = response_key(talk.response) if talk.response is not None and talk.is_talk else None
     for position, key in enumerate(_held_keys(talk)):
-        candidates = [each for each in found.answers.get((project, key), {}).values() if each.id < own_id]
+        candidates = [
+            each for each in found.answers.get((project, key), {}).values() if each.is_before(record)
+        ]
         if candidates:
             best = max(candidates, key=lambda each: _rank(each, record, project, found))
             return best, "answer", wanted or (talk.held[0].link_key if position else None)
@@ -174,7 +192,7 @@ def _take(
 ) -> None:
     """From now on the others of the batch may continue this one."""
     record, project = placed.record, placed.project_id
-    me = Candidate(own_id, conversation, parent, record.key, record.user)
+    me = Candidate(own_id, record.started_at, conversation, parent, record.key, record.user)
     talk = record.talk or Talk()
     for key in talk.answer_keys:
         found.add_answer((project, key), me)
@@ -188,4 +206,5 @@ def _take(
     if record.conversation is not None:
         found.named.setdefault((project, conversation), record.conversation)
     last = found.lasts.get((project, conversation))
-    found.lasts[project, conversation] = max(last, own_id) if last is not None else own_id
+    if last is None or id_milliseconds(last.bytes) <= id_milliseconds(record.id):
+        found.lasts[project, conversation] = own_id

@@ -1,15 +1,17 @@
 -- by_indexes: Looks things up by indexes alone until the transaction ends: partitions grow faster than statistics.
 SET LOCAL enable_seqscan = off;
 
--- find_answers: Exchanges (project, link key, from id, before id) that gave an answer, the latest first.
+-- find_answers: Exchanges (project, link key, from id, before id, before time, own id) that gave an answer, the latest first.
 SELECT
-    w.project_id, w.link_key, c.id, c.conversation_id, c.parent_id, c.key, c.end_user, v.last_id, v.name, v.merged_into
-FROM unnest($1::int4[], $2::bytea[], $3::uuid[], $4::uuid[]) AS w (project_id, link_key, since, before)
+    w.project_id, w.link_key, c.id, c.started_at, c.conversation_id, c.parent_id, c.key, c.end_user,
+    v.last_id, v.name, v.merged_into
+FROM unnest($1::int4[], $2::bytea[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::uuid[])
+    AS w (project_id, link_key, since, before, started_at, own_id)
 CROSS JOIN LATERAL (
-    SELECT e.id, e.conversation_id, e.parent_id, e.key, e.end_user
+    SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
     WHERE e.project_id = w.project_id AND e.answer_key = w.link_key AND e.id >= w.since AND e.id < w.before
-        AND e.conversation_id IS NOT NULL
+        AND e.conversation_id IS NOT NULL AND (e.started_at, e.id) < (w.started_at, w.own_id)
     ORDER BY e.id DESC
     LIMIT 16
 ) AS c
@@ -17,10 +19,12 @@ LEFT JOIN conversations AS v ON v.project_id = w.project_id AND v.id = c.convers
 
 -- find_alike: Exchanges (project, first half of a link key, from id, before id) that gave an answer after other talk.
 SELECT
-    w.project_id, w.link_key, c.id, c.conversation_id, c.parent_id, c.key, c.end_user, v.last_id, v.name, v.merged_into
-FROM unnest($1::int4[], $2::bytea[], $3::uuid[], $4::uuid[]) AS w (project_id, link_key, since, before)
+    w.project_id, w.link_key, c.id, c.started_at, c.conversation_id, c.parent_id, c.key, c.end_user,
+    v.last_id, v.name, v.merged_into
+FROM unnest($1::int4[], $2::bytea[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::uuid[])
+    AS w (project_id, link_key, since, before, started_at, own_id)
 CROSS JOIN LATERAL (
-    SELECT e.id, e.conversation_id, e.parent_id, e.key, e.end_user
+    SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
     WHERE e.project_id = w.project_id AND e.id >= w.since AND e.id < w.before AND e.conversation_id IS NOT NULL
         AND e.answer_key >= w.link_key AND e.answer_key < w.link_key || '\xffffffffffffffffff'::bytea
@@ -30,8 +34,10 @@ LEFT JOIN conversations AS v ON v.project_id = w.project_id AND v.id = c.convers
 
 -- find_offers: The same as find_answers for further answers of exchanges that gave several.
 SELECT
-    w.project_id, w.link_key, e.id, e.conversation_id, e.parent_id, e.key, e.end_user, v.last_id, v.name, v.merged_into
-FROM unnest($1::int4[], $2::bytea[], $3::uuid[], $4::uuid[]) AS w (project_id, link_key, since, before)
+    w.project_id, w.link_key, e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user,
+    v.last_id, v.name, v.merged_into
+FROM unnest($1::int4[], $2::bytea[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::uuid[])
+    AS w (project_id, link_key, since, before, started_at, own_id)
 CROSS JOIN LATERAL (
     SELECT exchange_id
     FROM conversation_links AS l
@@ -46,13 +52,15 @@ WHERE e.conversation_id IS NOT NULL;
 
 -- find_responses: The first exchange that showed each of these answers (project, upstream's id, before id).
 SELECT
-    w.project_id, w.upstream_id, c.id, c.conversation_id, c.parent_id, c.key, c.end_user, v.last_id, v.name, v.merged_into
-FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::uuid[]) AS w (project_id, upstream_id, since, before)
+    w.project_id, w.upstream_id, c.id, c.started_at, c.conversation_id, c.parent_id, c.key, c.end_user,
+    v.last_id, v.name, v.merged_into
+FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::uuid[])
+    AS w (project_id, upstream_id, since, before, started_at, own_id)
 CROSS JOIN LATERAL (
-    SELECT e.id, e.conversation_id, e.parent_id, e.key, e.end_user
+    SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
     WHERE e.project_id = w.project_id AND e.upstream_id = w.upstream_id AND e.id >= w.since AND e.id < w.before
-        AND e.conversation_id IS NOT NULL
+        AND e.conversation_id IS NOT NULL AND (e.started_at, e.id) < (w.started_at, w.own_id)
     ORDER BY e.id
     LIMIT 1
 ) AS c
@@ -60,14 +68,17 @@ LEFT JOIN conversations AS v ON v.project_id = w.project_id AND v.id = c.convers
 
 -- find_requests: The latest exchange with the same request (project, SHA-256, key, from id, before id).
 SELECT
-    w.project_id, w.sha256, c.id, c.conversation_id, c.parent_id, c.key, c.end_user, v.last_id, v.name, v.merged_into
-FROM unnest($1::int4[], $2::bytea[], $3::text[], $4::uuid[], $5::uuid[]) AS w (project_id, sha256, key, since, before)
+    w.project_id, w.sha256, c.id, c.started_at, c.conversation_id, c.parent_id, c.key, c.end_user,
+    v.last_id, v.name, v.merged_into
+FROM unnest($1::int4[], $2::bytea[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[], $7::uuid[])
+    AS w (project_id, sha256, key, since, before, started_at, own_id)
 CROSS JOIN LATERAL (
-    SELECT e.id, e.conversation_id, e.parent_id, e.key, e.end_user
+    SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
     WHERE e.project_id = w.project_id AND substr(e.request_sha256, 1, 3) = substr(w.sha256, 1, 3)
         AND e.request_sha256 = w.sha256 AND e.id >= w.since AND e.id < w.before
         AND e.key IS NOT DISTINCT FROM w.key AND e.conversation_id IS NOT NULL
+        AND (e.started_at, e.id) < (w.started_at, w.own_id)
     ORDER BY e.id DESC
     LIMIT 1
 ) AS c
@@ -135,9 +146,10 @@ SELECT
     g.conversation_id AS giver_conversation_id, gv.name AS giver_name
 FROM unnest($1::int4[], $2::bytea[], $3::uuid[]) AS w (project_id, link_key, giver_id)
 JOIN conversation_links AS l
-    ON l.project_id = w.project_id AND l.link_key = w.link_key AND NOT l.is_offer AND l.exchange_id > w.giver_id
+    ON l.project_id = w.project_id AND l.link_key = w.link_key AND NOT l.is_offer
 JOIN exchanges AS e ON e.project_id = l.project_id AND e.id = l.exchange_id
-JOIN exchanges AS g ON g.project_id = w.project_id AND g.id = w.giver_id
+JOIN exchanges AS g
+    ON g.project_id = w.project_id AND g.id = w.giver_id AND (g.started_at, g.id) < (e.started_at, e.id)
 LEFT JOIN conversations AS v ON v.project_id = e.project_id AND v.id = e.conversation_id
 LEFT JOIN conversations AS gv ON gv.project_id = g.project_id AND gv.id = g.conversation_id
 WHERE e.conversation_id IS NOT NULL AND g.conversation_id IS NOT NULL
@@ -148,7 +160,7 @@ SELECT l.project_id, l.link_key, g.id AS giver_id
 FROM conversation_links AS l
 CROSS JOIN LATERAL (
     SELECT e.id FROM exchanges AS e
-    WHERE e.project_id = l.project_id AND e.answer_key = l.link_key AND e.id < l.exchange_id
+    WHERE e.project_id = l.project_id AND e.answer_key = l.link_key AND e.id <> l.exchange_id
         AND e.conversation_id IS NOT NULL
     ORDER BY e.id DESC
     LIMIT 1
