@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from app.proxy.connection import UpstreamConnection
     from app.proxy.pool import UpstreamPool
 
+_FAULT = "Verbatim failed while it handled the answer; see its log"
 MAX_HELD_BYTES = 64 << 10
 """Head and body that are held for a retry; also what may wait for a connection before the sender is told to stop."""
 
@@ -174,7 +175,7 @@ class PooledCall:
                 handler.on_failed(UpstreamFailure(kind, detail))
                 handler.on_flush()
             except Exception as error:  # noqa: BLE001 - root of what an upstream's end sets off
-                self._report(error)
+                self._end_in_fault(handler, error)
 
     def on_write_paused(self) -> None:
         """No more request bytes for now."""
@@ -294,12 +295,21 @@ class PooledCall:
                 handler.on_failed(UpstreamFailure(FailureKind.MALFORMED, detail))
             handler.on_flush()
         except Exception as fault:  # noqa: BLE001 - root of what an upstream's bytes set off
-            self._report(fault)
+            self._end_in_fault(handler, fault)
 
     def _give_up(self, error: Exception) -> None:
         """The handler raised: the call fails, the connection is closed, the fault is reported."""
         self._report(error)
-        self.fail(FailureKind.INTERNAL, "Verbatim failed while it handled the answer; see its log")
+        self.fail(FailureKind.INTERNAL, _FAULT)
+
+    def _end_in_fault(self, handler: ResponseHandler, error: Exception) -> None:
+        """The handler raised when it was told the end: it is told once more that something failed, lest it hang."""
+        self._report(error)
+        try:
+            handler.on_failed(UpstreamFailure(FailureKind.INTERNAL, _FAULT))
+            handler.on_flush()
+        except Exception as again:  # noqa: BLE001 - nothing is left to tell it
+            self._report(again)
 
     def _report(self, error: Exception) -> None:
         asyncio.get_running_loop().call_exception_handler(

@@ -47,13 +47,10 @@ class ExchangeFlow:
 
     __slots__ = (
         "_answer",
-        "_answer_data",
         "_call",
         "_client",
         "_client_has_left",
         "_context",
-        "_head_is_sent",
-        "_informational",
         "_is_broken",
         "_is_client_paused",
         "_is_closed",
@@ -61,6 +58,8 @@ class ExchangeFlow:
         "_is_request_complete",
         "_is_tunnel",
         "_length_digits",
+        "_outbound",
+        "_passed",
         "_prepared",
         "_refusal",
         "_request",
@@ -88,9 +87,8 @@ class ExchangeFlow:
         self._is_tunnel = False
         self._request_trailers: Headers | None = None
         self._answer: ResponseHead | None = None
-        self._answer_data: list[bytes] = []
-        self._informational: list[ResponseHead] | None = None
-        self._head_is_sent = False
+        self._outbound: list[ResponseHead | bytes] = []  # heads, 1xx included, and pieces of the body
+        self._passed = 0  # so many of them went to the client
         self._response_trailers: Headers | None = None
         self._is_broken = False
         self._is_closed = False
@@ -157,12 +155,14 @@ class ExchangeFlow:
             # The answer is read to its end for the record.
             self._client_has_left = True
             self._is_holding = False
-            self._answer_data.clear()
+            self._outbound.clear()
             self._call.resume_reading()
             return
         self._client_has_left = True
-        self._end(Outcome.CLIENT_LEFT, None, None)
-        self._close()
+        try:
+            self._end(Outcome.CLIENT_LEFT, None, None)
+        finally:
+            self._close()
         self._context.sluice.deliver(self)
 
     def client_paused(self) -> None:
@@ -202,21 +202,23 @@ class ExchangeFlow:
         """1xx answers pass; our own 100 Continue was sent already."""
         if status != 100 and self._request.version == b"1.1" and not self._client_has_left:
             head = head_of(StatusLine(status, reason, b"1.1"), headers, None, chunked=False, bodyless=True)
-            self._informational = [*(self._informational or ()), head]
+            self._outbound.append(head)
 
     def on_head(self, head: ResponseHead) -> None:
         """The answer begins; with 101 both sides speak another protocol from here on, which passes as it comes."""
         self._answer = head
         self._is_tunnel = head.status == SWITCHING_PROTOCOLS
         self._tee.answer_head(head)
+        if not self._client_has_left:
+            self._outbound.append(head)
 
     def on_data(self, data: bytes) -> None:
         """The answer goes on."""
         self._tee.response_chunk(data)
         if self._client_has_left:
             return
-        self._answer_data.append(data)
-        if len(self._answer_data) > _MOST_HELD_PIECES and self._call is not None:
+        self._outbound.append(data)
+        if len(self._outbound) > _MOST_HELD_PIECES and self._call is not None:
             # Only where the disk is waited for (fsync `always`) does more than one read gather here.
             self._is_holding = True
             self._call.pause_reading()
@@ -228,7 +230,10 @@ class ExchangeFlow:
         self._end(Outcome.CLIENT_LEFT if self._client_has_left else Outcome.COMPLETED, None, None)
 
     def on_failed(self, failure: UpstreamFailure) -> None:
-        """The answer is not whole and will not be."""
+        """The answer is not whole and will not be; or what it set off here failed at its very end."""
+        if self.is_done:
+            self._abandon()
+            return
         timed_out = failure.kind is FailureKind.CONNECT_TIMEOUT
         outcome = (
             Outcome.CLIENT_LEFT
@@ -259,8 +264,7 @@ class ExchangeFlow:
         """What came of the request goes to the upstream."""
         if self.is_done:
             return
-        call = self._call
-        if call is None:
+        if (call := self._call) is None:
             self._start_call()
             return
         for data in self._upload:
@@ -269,14 +273,32 @@ class ExchangeFlow:
         if self._is_request_complete:
             call.finish(self._request_trailers or [])
 
-    def deliver(self) -> None:
-        """What came of the answer goes to the client."""
+    def staged(self) -> int:
+        """How much of the answer is staged by now, its end included: a measure for `deliver`."""
+        return self._passed + len(self._outbound) + self.is_done
+
+    def deliver(self, until: int | None = None) -> None:
+        """What came of the answer goes to the client; no more than was `staged` at some time, if that is given."""
         if self._is_closed:
             return
-        if not self._client_has_left:
-            self._answer_client()
-        if self.is_done:
-            self._close()
+        if self._client_has_left:
+            if self.is_done:
+                self._close()
+            return
+        waiting = len(self._outbound)
+        count = waiting if until is None else min(waiting, until - self._passed)
+        is_end = self.is_done and (until is None or until > self._passed + waiting)
+        if count > 0:
+            self._answer_client(count)
+        if not is_end:
+            self._client.flush()
+            return
+        # First, since the end of this exchange may be the beginning of the next.
+        self._close()
+        if self._is_broken:
+            self._client.abort()
+        else:
+            self._client.finish(self._response_trailers or [])
 
     def _start_call(self) -> None:
         prepared, head, upload = self._prepared, self._request, self._upload
@@ -295,28 +317,21 @@ class ExchangeFlow:
         if self._is_request_complete and self._request_trailers:
             self._call.finish(self._request_trailers)
 
-    def _answer_client(self) -> None:
-        client, answer = self._client, self._answer
-        if self._informational:
-            for head in self._informational:
-                client.send_informational(head, self._public_id())
-            self._informational = None
-        if answer is not None and not self._head_is_sent:
-            self._head_is_sent = True
-            client.send_head(answer, self._public_id())
-        for data in self._answer_data:
-            client.send_data(data)
-        self._answer_data.clear()
-        if self._is_holding:
+    def _answer_client(self, count: int) -> None:
+        client, outbound = self._client, self._outbound
+        self._outbound = outbound[count:]
+        self._passed += count
+        for part in outbound[:count]:
+            if not isinstance(part, ResponseHead):
+                client.send_data(part)
+            elif part is self._answer:
+                client.send_head(part, self._public_id())
+            else:
+                client.send_informational(part, self._public_id())
+        if self._is_holding and len(self._outbound) <= _MOST_HELD_PIECES:
             self._is_holding = False
             if self._call is not None and not self._is_client_paused:
                 self._call.resume_reading()
-        if self._is_broken:
-            client.abort()
-        elif self._response_trailers is not None:
-            client.finish(self._response_trailers)
-        else:
-            client.flush()
 
     # The rules.
 
@@ -346,10 +361,7 @@ class ExchangeFlow:
         """A fault of our own: this exchange ends honestly, the worker goes on."""
         _log.exception("exchange_failed", error)
         if self.is_done:
-            # It was over but for the delivery: what the client has must not pass for whole.
-            if not self._is_closed:
-                self._close()
-                self._client.abort()
+            self._abandon()
             return
         if self._answer is None:
             self._answer_error(500, "proxy_failed", "Verbatim failed while it handled this call; see its log")
@@ -358,8 +370,16 @@ class ExchangeFlow:
         self._end(Outcome.PROXY_FAILED, type(error).__name__, None)
         self._context.sluice.deliver(self)
 
+    def _abandon(self) -> None:
+        """It was over but for the delivery: what the client has must not pass for whole."""
+        self._close()
+        self._client.abort()
+
     def _end(self, outcome: Outcome, reason: str | None, detail: str | None) -> None:
         self.is_done = True
+        if self._call is not None:
+            # Nothing may be told any more: it would stand behind the end.
+            self._call.cancel()
         self._tee.end(
             outcome,
             reason,
@@ -373,9 +393,8 @@ class ExchangeFlow:
         metrics.add(_RESPONSE_BYTES, self._tee.response_bytes)
 
     def _close(self) -> None:
-        """After the end: the upstream is let go, the count goes down."""
-        self._is_closed = True
-        if self._call is not None:
-            self._call.cancel()
-        self._context.flows.discard(self)
-        self._context.metrics.add(_IN_FLIGHT, -1)
+        """After the end: the count goes down."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._context.flows.discard(self)
+            self._context.metrics.add(_IN_FLIGHT, -1)

@@ -168,6 +168,9 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._closes = self._is_deaf = True
         self._is_in_head = False
         turn = self._turns[-1] if self._turns else None
+        if self._end is not None or self.transport.is_closing():
+            # What came before it, in the same read, was answered as the last.
+            return
         if turn is None:
             self._answer_directly(refusal)
         elif turn.flow is not None and not turn.is_complete:
@@ -282,6 +285,7 @@ class ExchangeProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._since_ns = monotonic_ns()
+            self._resume(_BY_UPLOAD)  # nobody else does, where the upstream answered before it took all
             self._advance()
 
     def _advance(self) -> None:

@@ -8,7 +8,7 @@ a read follows at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from app.telemetry.logs import event_logger
@@ -22,8 +22,11 @@ class Passage(Protocol):
     def send(self) -> None:
         """What there is of the request goes to the upstream."""
 
-    def deliver(self) -> None:
-        """What there is of the answer goes to the client."""
+    def staged(self) -> int:
+        """How much of the answer is staged by now."""
+
+    def deliver(self, until: int | None = None) -> None:
+        """What there is of the answer goes to the client; no more than was staged at some time, if that is given."""
 
     def fail(self, error: Exception) -> None:
         """One of the two raised: this exchange ends, the others go on."""
@@ -89,16 +92,20 @@ class Sluice:
                 exchange.send()
             except Exception as error:  # noqa: BLE001 - root of what a client's bytes set off: any fault ends one exchange
                 _fail(exchange, error)
-        if answers and journal.defers_sends:
-            journal.on_durable(journal.position, lambda: _deliver_all(answers))
+        if not answers:
+            return
+        if journal.defers_sends:
+            # What comes until then is for the next sync to cover.
+            covered = [(exchange, exchange.staged()) for exchange in answers]
+            journal.on_durable(journal.position, lambda: _deliver_all(covered))
         else:
-            _deliver_all(answers)
+            _deliver_all([(exchange, None) for exchange in answers])
 
 
-def _deliver_all(answers: list[Passage]) -> None:
-    for exchange in answers:
+def _deliver_all(answers: Sequence[tuple[Passage, int | None]]) -> None:
+    for exchange, until in answers:
         try:
-            exchange.deliver()
+            exchange.deliver(until)
         except Exception as error:  # noqa: BLE001 - root of what an upstream's bytes set off: any fault ends one exchange
             _fail(exchange, error)
 

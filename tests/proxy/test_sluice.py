@@ -33,11 +33,16 @@ class Exchange:
     ) -> None:
         self._ledger, self._name = ledger, name
         self._fails, self._fails_to_fail = fails, fails_to_fail
+        self.until: int | None = None
 
     def send(self) -> None:
         self._note("sent")
 
-    def deliver(self) -> None:
+    def staged(self) -> int:
+        return len(self._ledger.done)
+
+    def deliver(self, until: int | None = None) -> None:
+        self.until = until
         self._note("delivered")
 
     def fail(self, error: Exception) -> None:
@@ -68,12 +73,14 @@ async def test_what_one_turn_brings_is_one_commit_and_passes_after_it() -> None:
 async def test_where_the_journal_defers_answers_wait_for_the_disk_and_requests_do_not() -> None:
     ledger = Ledger(defers_sends=True)
     sluice = Sluice(ledger)
+    exchange = Exchange(ledger, "b")
     sluice.send(Exchange(ledger, "a"))
-    sluice.deliver(Exchange(ledger, "b"))
+    sluice.deliver(exchange)
     await asyncio.sleep(0)
     assert ledger.done == ["commit", "a sent"]
+    ledger.done.append("more was staged")
     ledger.durable[0]()
-    assert ledger.done == ["commit", "a sent", "b delivered"]
+    assert ledger.done[3:] == ["b delivered"] and exchange.until == 2
 
 
 async def test_a_fault_of_one_exchange_stops_no_other() -> None:
