@@ -9,9 +9,11 @@ ends, and the younger conversation joins the older. Where two recorders commit b
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.store.joining import (
@@ -27,6 +29,7 @@ from app.store.joining import (
     response_key,
     span,
 )
+from app.store.record import Talk
 from app.store.rows import Placed, columns, uuid_of
 from app.store.statements import statements
 
@@ -35,8 +38,10 @@ if TYPE_CHECKING:
 
     from app.store.pool import Connection
 
-FIRST_HELD = 2
+FIRST_HELD = 1
 """Answers of a request that are looked for in the first pass."""
+RUN_HELD = 2
+"""Answers of a request after which a run may begin."""
 MOST_HELD = 32
 ALIKE_HELD = 4
 """Answers that are looked for after other talk, where none is found as it was given."""
@@ -45,6 +50,26 @@ CROSSED_SECONDS = 120.0
 
 Pair = tuple[int, uuid.UUID, uuid.UUID]
 """Project, and two conversations that are one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What was said in one exchange, to be kept from where it is not there yet."""
+
+    place: tuple[int, datetime.date]
+    talk: Talk
+    tip: bytes
+
+    def row(self, known: set[tuple[Any, ...]]) -> tuple[Any, ...]:
+        """A row for insert_runs: what the exchange added to what is known."""
+        talk, parent, begin = self.talk, None, 0
+        for held in talk.held[:RUN_HELD]:
+            node = uuid_of(held.node)
+            if held.turns < len(talk.roles) and (*self.place, node) in known:
+                parent, begin = node, held.turns
+                break
+        keys = talk.content_keys[16 * begin :]
+        return (*self.place, uuid_of(self.tip), parent, talk.roles[begin:], talk.kinds[begin:], keys)
 
 
 class Conversations:
@@ -142,21 +167,22 @@ class Conversations:
             for row in await connection.fetch(self._sql[name], *columns(rows)):
                 found.add_answer((row["project_id"], row["link_key"]), _candidate(row, found))
 
-    async def _write_runs(self, connection: Connection, talks: Sequence[Placed]) -> None:
-        asked = sorted(
-            {
-                (each.project_id, each.week, uuid_of(held.node))
-                for each in talks
-                if each.record.talk is not None
-                for held in each.record.talk.held[:FIRST_HELD]
-            }
-        )
-        known = {(each.project_id, each.week, uuid_of(tip)) for each in talks if (tip := _tip(each))}
+    async def _write_runs(self, connection: Connection, full: Sequence[Placed]) -> None:
+        runs = [
+            _Run((each.project_id, each.week), talk, talk.tip)
+            for each in full
+            if (talk := each.record.talk) is not None and talk.tip is not None and talk.is_talk
+        ]
+        known = {(*run.place, uuid_of(run.tip)) for run in runs}
+        asked = {
+            (*run.place, uuid_of(held.node)) for run in runs for held in run.talk.held[:RUN_HELD]
+        } - known
         if asked:
-            known |= {tuple(row) for row in await connection.fetch(self._sql["known_runs"], *columns(asked))}
-        rows = {row[:3]: row for each in talks if (row := _run_row(each, known)) is not None}
-        if rows:
-            await connection.execute(self._sql["insert_runs"], *columns(rows.values()))
+            rows = await connection.fetch(self._sql["known_runs"], *columns(sorted(asked)))
+            known.update((row["project_id"], row["week"], row["tip"]) for row in rows)
+        if runs:
+            found = {row[:3]: row for run in runs for row in [run.row(known)]}
+            await connection.execute(self._sql["insert_runs"], *columns(found.values()))
 
     async def _add_names(self, connection: Connection, talks: Sequence[Placed]) -> list[Pair]:
         """Writes new names; gives the conversations that are one because another recorder was faster with a name."""
@@ -304,25 +330,3 @@ def _offers(talks: Sequence[Placed]) -> list[tuple[Any, ...]]:
             keys.append(response_key(each.record.upstream_id))
         offers += [(each.project_id, key, own_id) for key in keys]
     return offers
-
-
-def _run_row(placed: Placed, known: set[tuple[Any, ...]]) -> tuple[Any, ...] | None:
-    """What an exchange added to what was said; None where nothing was."""
-    talk, tip = placed.record.talk, _tip(placed)
-    if talk is None or tip is None:
-        return None
-    place = (placed.project_id, placed.week)
-    parent, begin = None, 0
-    for held in talk.held[:FIRST_HELD]:
-        node = uuid_of(held.node)
-        if held.turns < len(talk.roles) and (*place, node) in known:
-            parent, begin = node, held.turns
-            break
-    keys = talk.content_keys[16 * begin :]
-    return (*place, uuid_of(tip), parent, talk.roles[begin:], talk.kinds[begin:], keys)
-
-
-def _tip(placed: Placed) -> bytes | None:
-    """The end of what was said; None where nothing was."""
-    talk = placed.record.talk
-    return talk.tip if talk is not None and talk.is_talk else None

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from app.clock import id_milliseconds
+from app.frozen import value
 from app.store.record import Record, Talk
 from app.store.rows import Join, Placed, uuid_of
 
@@ -29,13 +30,15 @@ HALF_KEY_BYTES = 8
 CLIENT, PROVIDER = "client", "provider"
 """Who gave a conversation its name."""
 
+_LOWEST = bytes(10)
+
 Name = tuple[int, str, str]
 """Project, who gave it, the name."""
 Key = tuple[int, bytes]
 """Project and link key."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """An exchange that another may continue."""
 
@@ -99,7 +102,7 @@ def is_repeatable(record: Record) -> bool:
 
 def earlier(exchange_id: bytes, milliseconds: int) -> uuid.UUID:
     """The lowest id of an exchange that began so much earlier."""
-    return uuid.UUID(int=max(0, id_milliseconds(exchange_id) - milliseconds) << 80)
+    return uuid_of(max(0, id_milliseconds(exchange_id) - milliseconds).to_bytes(6) + _LOWEST)
 
 
 def span(record: Record, milliseconds: int) -> tuple[uuid.UUID, uuid.UUID, datetime.datetime, uuid.UUID]:
