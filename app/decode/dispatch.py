@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.decode.content import ContentStatus, decode_content
 from app.decode.counting import Counting, counting_of
@@ -19,6 +19,7 @@ from app.decode.session import decode_session, whole
 from app.decode.table import Decoder, decoder_for
 from app.decode.usage import read_usage
 from app.decode.values import Answer, Decoded, ErrorInfo, Message, Request, Response
+from app.frozen import value
 
 SEVERITY = ("decoded", "partial", "unreadable", "too_large", "opaque")
 """Capture statuses, from best to worst: the worse of both halves counts."""
@@ -34,7 +35,7 @@ _STATUS_OF_CONTENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Half:
     """One half of an exchange as far as it could be read."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.decode.jsonsafe import as_dict, as_str, read_glued, read_json
 from app.decode.sse import SseEvent, SseParser
 from app.decode.values import ErrorInfo
+from app.frozen import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JsonEvent:
     """One event whose data is a JSON object."""
 
@@ -18,7 +17,7 @@ class JsonEvent:
     value: dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StreamEvents:
     """All events of one stream, in order."""
 
@@ -29,7 +28,7 @@ class StreamEvents:
     """Events that were no JSON, or too long; a last event that was cut off is one of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fold:
     """A stream put together: the object that a whole answer would have been."""
 

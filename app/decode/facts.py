@@ -7,10 +7,9 @@ most FACTS_BYTES: the largest fields go first, and `cut` says so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-from app.decode.jsonsafe import TextCleaner
+from app.decode.jsonsafe import TextCleaner, compact_json
 
 FACTS_BYTES = 8_192
 STRING_CHARACTERS = 256
@@ -68,7 +67,7 @@ def read_facts(asked: dict[str, object], told: dict[str, object], cleaner: TextC
             facts[name] = kept
     if not facts:
         return None
-    text = _dump(facts)
+    text = compact_json(facts)
     return text if len(text) <= FACTS_BYTES // 4 or _size(text) <= FACTS_BYTES else _cut(facts)
 
 
@@ -112,18 +111,14 @@ def _cut(facts: dict[str, object]) -> str | None:
             del fields[name]
         left -= size
     facts["cut"] = True
-    return _dump(facts)
+    return compact_json(facts)
 
 
 def _sizes(facts: dict[str, object]) -> Iterator[tuple[int, str, str]]:
     for half, fields in facts.items():
         if isinstance(fields, dict):
             for name, value in fields.items():
-                yield _size(_dump(value)) + _size(_dump(name)) + 2, half, name
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+                yield _size(compact_json(value)) + _size(compact_json(name)) + 2, half, name
 
 
 def _size(text: str) -> int:

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import msgspec
 
 from app.decode.jsonsafe import as_dict
 from app.decode.values import Message, ToolCall
+from app.frozen import value
 
 KEY_BYTES = 16
 """Length at which keys are kept: 128 bits, and the store holds millions of them."""
@@ -51,7 +52,7 @@ _EMPTY_ARGUMENTS = ("", "{}", "null")
 _json = msgspec.json.Encoder(order="sorted")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HeldAnswer:
     """An answer of a model's that a request holds."""
 
@@ -63,7 +64,7 @@ class HeldAnswer:
     """How many turns that chain has."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Identity:
     """All keys of one exchange; nothing where no message is known."""
 
@@ -113,7 +114,7 @@ def identify(messages: Sequence[Message]) -> Identity:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Turn:
     """Messages of one speaker that follow each other, in canonical form."""
 
@@ -129,7 +130,7 @@ class _Turn:
         return self.role == "assistant" and self.kind == "o" and not self.is_compaction
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Place:
     """Where a turn stands: after which user's message and which other, and what it makes of the chain."""
 

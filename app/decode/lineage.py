@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from app.decode.jsonsafe import TextCleaner, as_dict
+from app.frozen import value
 
 TALKS = frozenset(
     {
@@ -25,7 +25,7 @@ _NAMED = ("conversations", "threads")
 _ID_IN_PATH = re.compile(rb"/(chat/completions|conversations|responses|threads)/([^/?]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lineage:
     """Names that join exchanges, as a provider gave them."""
 

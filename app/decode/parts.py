@@ -6,10 +6,11 @@ media (media.py), and whatever else there is as it came, its long strings cut.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.decode.jsonsafe import TextCleaner, as_dict, as_list, as_str
 from app.decode.media import MEDIA_KINDS, read_media
+from app.frozen import value
 
 PART_STRING_CHARACTERS = 1_024
 """Longer strings in parts that are kept as they came are cut: the body has them whole."""
@@ -18,7 +19,7 @@ TEXT_PARTS = ("text", "input_text", "output_text", "summary_text", "reasoning_te
 REASONING_PARTS = ("thinking", "reasoning", "redacted_thinking")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Content:
     """What the content of a message holds."""
 

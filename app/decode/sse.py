@@ -7,7 +7,8 @@ parser never raises: what breaks the rules is passed over as a browser would, an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from app.frozen import value
 
 MAX_EVENT_BYTES = 16 << 20
 
@@ -15,7 +16,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SseEvent:
     """One event as dispatched; `data` is bytes, since most of it is JSON."""
 

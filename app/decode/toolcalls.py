@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from app.decode.jsonsafe import as_dict, as_index, as_str
+from app.decode.jsonsafe import as_dict, as_index, as_str, compact_json
 
 MAX_TOOL_CALLS = 4_096
 MAX_PIECES_OF_WHOLE = 2
@@ -119,7 +119,7 @@ def _is_whole(slot: _Slot, piece: object) -> bool:
 def compact(value: object) -> str:
     """Arguments that came as an object, as the JSON text that they should have been."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return compact_json(value)
     except (RecursionError, ValueError):
         return ""
 

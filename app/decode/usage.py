@@ -7,9 +7,10 @@ counts are parts of these two, never beside them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.decode.jsonsafe import TextCleaner, as_dict
+from app.frozen import value
 
 MOST_TOKENS = 10**12
 """A larger count is a fault of the provider's, and sums of such counts would leave int8."""
@@ -21,7 +22,7 @@ OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_
 CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_prompt_text_tokens", "cached_tokens")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageDetail:
     """What prices depend on beyond the columns; None is not reported."""
 
@@ -41,7 +42,7 @@ class UsageDetail:
     speed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Token counts of one exchange; None is unknown, never zero."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.decode.counting import Counting
 from app.decode.lineage import Lineage
 from app.decode.multipart import Form
 from app.decode.usage import Usage
+from app.frozen import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """The client's half of an exchange, as it went over the wire."""
 
@@ -26,7 +27,7 @@ class Request:
     """What a multipart body that is too large to be held was read to, piece by piece."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Response:
     """The upstream's half of an exchange, as it went over the wire."""
 
@@ -42,7 +43,7 @@ class Response:
     """`Sec-WebSocket-Extensions` of an answer of 101: how the bytes after it are coded."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolCall:
     """One call of a tool that a model asked for."""
 
@@ -52,7 +53,7 @@ class ToolCall:
     """The text as the model wrote it; None where it wrote none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """One message of a request or an answer; all text is free of NUL and lone surrogates."""
 
@@ -75,7 +76,7 @@ class Message:
     """The name that a request gives a speaker, or (before there were ids) the function that was called."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ErrorInfo:
     """An error that the upstream told, in an envelope or inside a stream."""
 
@@ -84,7 +85,7 @@ class ErrorInfo:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """What a decoder reads from one answer, whole or folded."""
 
@@ -100,7 +101,7 @@ class Answer:
     """The preview of an answer that has no messages: `3 embeddings`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decoded:
     """What an exchange means; every text is safe for PostgreSQL, every number fits int8."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 
 from app.errors import FrameError
 from app.exchange import FrameType
+from app.frozen import value
 
 MAGIC = b"\xf5LJ1"
 FORMAT_VERSION = 1
@@ -39,7 +39,7 @@ def encode_frame(
     return _PREFIX.pack(MAGIC, zlib.crc32(payload, zlib.crc32(rest, start_crc))) + rest
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Frame:
     """A frame as read: where it stands in its segment and what it holds."""
 

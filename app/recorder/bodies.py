@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from app.exchange import FrameType
+from app.frozen import value
 from app.recorder.segment import Segment, read_extents
 from app.store.record import SLICE_BYTES, BodySource
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MemoryBody:
     """A body whose pieces are all here."""
 
@@ -24,7 +24,7 @@ class MemoryBody:
         return cut(self.pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JournalBody:
     """A body that is read from its segments at each call; they are there until its exchange is settled."""
 

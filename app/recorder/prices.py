@@ -7,10 +7,11 @@ Tools that a model used are counted only where the usage object tells how often.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from app.frozen import value
 from app.recorder.bundled_prices import AUDIO_APART, BundledPrices, Terms
 from app.recorder.rates import Rates, is_anything
 
@@ -25,7 +26,7 @@ UNPRICED = "unpriced"
 """The model is known, and something that was used, or the tier, has no price."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PricedCall:
     """What prices depend on beside the usage."""
 
@@ -43,7 +44,7 @@ class PricedCall:
         return tuple(dict.fromkeys(each for each in (self.model_served, self.model_asked) if each))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cost:
     """Dollars and the version of the prices; or neither, and why."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
+
+from app.frozen import value
 
 if TYPE_CHECKING:
     from app.decode.usage import Usage
@@ -47,7 +48,7 @@ PLACES = Decimal("0.000000000001")
 """Costs are rounded to a millionth of a millionth of a dollar, which prices by the million tokens never need."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Price:
     """Dollars for one of a unit; beyond a number of input tokens another price may hold, for all of them."""
 

@@ -6,7 +6,7 @@ A record is always made. What cannot be read is said by `capture_status`; text i
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.clock import id_milliseconds, utc_from_ns
 from app.decode import Decoded, Request, Response, decode_exchange, decode_session
@@ -14,6 +14,7 @@ from app.decode.multipart import Form, read_form
 from app.decode.slices import cut_body
 from app.errors import FrameError
 from app.exchange import AnswerHead, Begin, End, KeptHeaders, LogMode, Outcome, Slice
+from app.frozen import value
 from app.recorder.bodies import whole_body
 from app.recorder.charges import charged_usage
 from app.recorder.prices import PricedCall, Prices
@@ -40,7 +41,7 @@ _LAST_NS = 253_402_300_799 * 1_000_000_000
 _events = event_logger("recorder")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Heads:
     """What stands in the heads, with values for what was lost."""
 

@@ -12,12 +12,12 @@ slices for all others, and 0 for a last run of talk.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from app.errors import StoreError
 from app.exchange import Slice, SliceKind
+from app.frozen import value
 
 Span = tuple[int, int]
 """From where to where a slice goes in its body."""
@@ -27,7 +27,7 @@ LASTING = (SliceKind.TOOLS, SliceKind.PROMPT, SliceKind.LARGE)
 _layouts = msgspec.msgpack.Decoder(tuple[list[int], bytes])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CutBody:
     """A body as its parts: where the slices of both chains are in it, and its layout."""
 
@@ -36,7 +36,7 @@ class CutBody:
     layout: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Run:
     """The next bytes of a body: so many slices of a chain, or bytes of the layout."""
 

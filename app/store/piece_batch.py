@@ -19,13 +19,13 @@ import asyncio
 import datetime
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from app.errors import PoisonError, StoreError
 from app.exchange import KeptHeaders, Slice, SliceKind
+from app.frozen import value
 from app.store.layout import CutBody, Span, lay_out, runs_of
 from app.store.pieces import Coder, chain, node_of
 from app.store.record import SLICE_BYTES, BodySource
@@ -51,7 +51,7 @@ Named = tuple[Place, bytes]
 """A node and where it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BodyNodes:
     """Where a body's chains end; a body that is kept whole has a tip alone, an empty one nothing."""
 
@@ -83,7 +83,7 @@ class KnownNodes:
             del self._nodes[next(iter(self._nodes))]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Chain:
     """A chain of slices that are in memory."""
 
@@ -97,7 +97,7 @@ class _Chain:
         return ((self.place, node) for node in self.nodes)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Piece:
     """A slice that is to be written."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import msgspec
 import zstandard
 
 from app.errors import StoreError
+from app.frozen import value
 from app.store.dictionary import shared_dictionary
 from app.store.record import SLICE_BYTES, ChunkTime
 
@@ -25,7 +26,7 @@ SHARED_BELOW_BYTES = 64 << 10
 FAST_FROM_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HeldBody:
     """A body in memory, as a BodySource."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from app.exchange import KeptHeaders, Slice
+from app.frozen import value
 
 SLICE_BYTES = 4 << 20
 """Longest slice of a body that is kept as one piece."""
@@ -29,7 +30,7 @@ class BodySource(Protocol):
         """The bytes in order, each slice but the last SLICE_BYTES long; none where the body is empty."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChunkTime:
     """When one piece of the answer arrived."""
 
@@ -38,7 +39,7 @@ class ChunkTime:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Content:
     """What `LOG=full` keeps beyond the row in `exchanges`."""
 
@@ -57,7 +58,7 @@ class Content:
     """Where the request's body is cut; None where it is kept whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Token counts as reported, and what they cost; None is unknown, never zero."""
 
@@ -83,7 +84,7 @@ class Usage:
     """SHA-256 of the id of a background response, run or batch, whose usage counts on one exchange alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Held:
     """An answer of a model's that a request holds; keys are 16 bytes."""
 
@@ -95,7 +96,7 @@ class Held:
     """How many these are."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Talk:
     """What was said as keys, and what joins an exchange to others (decode/identity.py, decode/lineage.py)."""
 
@@ -118,7 +119,7 @@ class Talk:
     """The provider's name for the conversation."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Record:
     """One exchange as it is written; text is free of NUL and lone surrogates, times are aware UTC datetimes."""
 
@@ -177,7 +178,7 @@ class Record:
     """None where only metadata is kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SegmentAccount:
     """What became of the exchanges that began in one segment; one row in `segments` when it is let go."""
 
@@ -197,7 +198,7 @@ class SegmentAccount:
     torn_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivered:
     """What a committed batch did, by exchange id; ids in none of the three were there before (a replay)."""
 

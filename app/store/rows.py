@@ -6,18 +6,19 @@ import datetime
 import decimal
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 import msgspec
 from asyncpg.pgproto import pgproto
 
+from app.frozen import value
 from app.store.histogram import histogram
 from app.store.periods import week_of_id
 from app.store.record import Record, SegmentAccount
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Join:
     """Where an exchange stands in a conversation."""
 
@@ -31,7 +32,7 @@ class Join:
     """The link key of an answer that it holds and nobody gave yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Placed:
     """A record with the number of its project, and where it stands."""
 
