@@ -52,7 +52,7 @@ class ListParameters(BaseModel):
     user: Name | None = Field(None, description="User of the exchange.")
     key: Name | None = Field(None, description="Fingerprint of the credential.")
     conversation: Name | None = Field(
-        None, description="Name that a client gave by `x-verbatim-conversation`."
+        None, description="Id of a conversation, or the name that a client (or the provider) gave it."
     )
     upstream_id: Name | None = Field(
         None, description="The provider's id of the answer: `chatcmpl-…`, `resp_…`."
@@ -108,6 +108,8 @@ class Exchange(BaseModel):
     key: str | None
     project: str
     conversation: str | None
+    conversation_id: str | None = Field(description="Exchanges that continue each other have the same.")
+    parent_id: str | None = Field(description="The exchange that this one continues.")
     tags: dict[str, str]
     request_preview: str | None
     response_preview: str | None
@@ -167,7 +169,7 @@ class ExchangeDetail(Exchange):
         "where another exchange has this usage and its cost; null where no usage is known."
     )
     key_tail: str | None
-    conversation_id: str | None
+    joined_by: str | None = Field(description="`answer`, `response`, `repeat` or `name`.")
     retry_count: int
     log_mode: str
     recorded_at: str
@@ -190,6 +192,45 @@ class ExchangeList(BaseModel):
 
     object: Literal["list"]
     data: list[Exchange]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class ConversationParameters(BaseModel):
+    """Which conversations, and how many."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project: Name | None = Field(None, description="Project; all projects where it is left out.")
+    after: uuid.UUID | None = Field(None, description="The `last_id` of the page before.")
+    limit: int = Field(20, ge=1, le=1000, description="Longest page.")
+
+
+class Conversation(BaseModel):
+    """Exchanges that continue each other."""
+
+    object: Literal["conversation"]
+    id: str = Field(description="That of the exchange with which it began.")
+    last_id: str = Field(description="The latest of its exchanges.")
+    started_at: str | None = Field(
+        description="RFC 3339, UTC; null where the first exchange is no longer kept."
+    )
+    title: str | None = Field(description="What was said first; null where that is no longer kept.")
+    name: str | None = Field(description="The client's name for it, by `x-verbatim-conversation`.")
+    project: str
+    exchanges: int
+    model: str | None
+    upstream: str | None
+    user: str | None
+    key: str | None
+
+
+class ConversationList(BaseModel):
+    """A page."""
+
+    object: Literal["list"]
+    data: list[Conversation]
     first_id: str | None
     last_id: str | None
     has_more: bool

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from app import __version__
+from app.api.conversations import conversation_routes
 from app.api.errors import install_error_answers
 from app.api.exchanges import exchange_routes
 from app.api.guard import Guard
@@ -57,6 +58,7 @@ def create_console(
         lifespan=lifespan,
     )
     console.include_router(exchange_routes(store, read_messages))
+    console.include_router(conversation_routes(store))
     console.include_router(status_routes(store))
     install_error_answers(console)
     console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash)

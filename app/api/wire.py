@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from fastapi import Response
 
 from app.exchange import KeptHeaders
 from app.store.record import ChunkTime
-from app.store.stored import Page, RecorderStatus, StoredExchange, StoredHeaders
+from app.store.stored import Page, RecorderStatus, StoredConversation, StoredExchange, StoredHeaders
 
 _TOKENS = (
     "input_tokens",
@@ -31,6 +32,7 @@ _LISTED = (
     *("request_bytes", "response_bytes", "finish_reason", "upstream_id", "user", "key", "project"),
     *("conversation", "tags", "request_preview", "response_preview", "capture_status"),
 )
+_OF_CONVERSATIONS = ("title", "name", "project", "exchanges", "model", "upstream", "user", "key")
 _DETAILED = (
     *("query", "route", "authority", "http_version", "detail", "request_complete"),
     *(
@@ -56,6 +58,8 @@ def exchange(stored: StoredExchange) -> dict[str, Any]:
         "id": str(stored.id),
         "started_at": time(stored.started_at),
         **{name: getattr(stored, name) for name in _LISTED},
+        "conversation_id": _id(stored.conversation_id),
+        "parent_id": _id(stored.parent_id),
         "duration_ms": milliseconds(stored.duration_us),
         "ttft_ms": milliseconds(stored.ttft_us),
         "usage": _usage(stored),
@@ -85,13 +89,34 @@ def detail(
         "request_sha256": _hexadecimal(stored.request_sha256),
         "response_sha256": _hexadecimal(stored.response_sha256),
         "usage_reported": None if stored.usage is None else msgspec.Raw(stored.usage.encode()),
-        "conversation_id": None if stored.conversation_id is None else str(stored.conversation_id),
+        "joined_by": stored.joined_by,
         "recorded_at": time(stored.recorded_at),
         "recorder_id": str(stored.recorder_id),
         "request_headers": _fields(headers.request) if headers else None,
         "response_headers": _fields(headers.response) if headers else None,
         "trailers": _fields(headers.trailers) if headers else None,
         "messages": messages,
+    }
+
+
+def conversations(found: list[StoredConversation], *, has_more: bool) -> dict[str, Any]:
+    """A page of conversations in OpenAI's envelope of lists."""
+    data = [
+        {
+            "object": "conversation",
+            "id": str(each.id),
+            "last_id": str(each.last_id),
+            "started_at": None if each.started_at is None else time(each.started_at),
+            **{name: getattr(each, name) for name in _OF_CONVERSATIONS},
+        }
+        for each in found
+    ]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
     }
 
 
@@ -144,3 +169,7 @@ def _fields(fields: KeptHeaders | None) -> list[list[str]] | None:
     if fields is None:
         return None
     return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
+
+
+def _id(value: uuid.UUID | None) -> str | None:
+    return None if value is None else str(value)

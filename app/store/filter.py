@@ -32,6 +32,7 @@ class Filter:
     upstream: str | None = None
     method: str | None = None
     conversation: str | None = None
+    """Its id, or its name."""
 
     def bounds(self, after: uuid.UUID | None, order: Order) -> tuple[uuid.UUID, uuid.UUID]:
         """The first id that is wanted and the first that no longer is, for the page that follows `after`."""
@@ -51,8 +52,15 @@ class Filter:
         """The values of query.sql's conditions, in their order."""
         return (
             *(project_id, self.model, self.path, self.status, self.outcome, self.user, self.key),
-            *(self.upstream_id, self.upstream, self.method, self.conversation),
+            *(self.upstream_id, self.upstream, self.method, *self._conversation()),
         )
+
+    def _conversation(self) -> tuple[str | None, uuid.UUID | None]:
+        """The name of a conversation, and its id where it looks like one: a name may look so, too."""
+        try:
+            return self.conversation, uuid.UUID(self.conversation or "")
+        except ValueError:
+            return self.conversation, None
 
     def _texts(self) -> list[str]:
         values = [self.project, *self.parameters(None)]

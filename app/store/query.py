@@ -10,12 +10,12 @@ import msgspec
 
 from app.exchange import KeptHeaders
 from app.store.bodies import BodyReader, Manifest, StoredBody
-from app.store.filter import Filter, Order
+from app.store.filter import HIGHEST_ID, Filter, Order
 from app.store.pieces import decode_chunk_times
 from app.store.pool import Pool
 from app.store.record import ChunkTime
 from app.store.statements import statements
-from app.store.stored import Account, Page, RecorderStatus, StoredExchange, StoredHeaders
+from app.store.stored import Account, Page, RecorderStatus, StoredConversation, StoredExchange, StoredHeaders
 
 if TYPE_CHECKING:
     import asyncpg
@@ -56,6 +56,21 @@ class Query:
             rows = await connection.fetch(statement, low, high, limit + 1, *wanted.parameters(project_id))
             previews = await self._previews(connection, rows[:limit])
         return Page([_exchange(row, projects, previews) for row in rows[:limit]], has_more=len(rows) > limit)
+
+    async def list_conversations(
+        self, project: str | None = None, limit: int = 20, after: uuid.UUID | None = None
+    ) -> tuple[list[StoredConversation], bool]:
+        """The page of at most `limit` (1 to PAGE_MAX) conversations that follow `after`, the newest first, and whether
+        there are more."""
+        limit = min(max(limit, 1), PAGE_MAX)
+        async with self._pool.transaction(readonly=True) as connection:
+            projects = await self._projects(connection)
+            project_id = _project_id(projects, project)
+            if project_id is None and project is not None:
+                return [], False
+            before = after or HIGHEST_ID
+            rows = await connection.fetch(self._sql["conversations"], before, limit + 1, project_id)
+        return [_conversation(row, projects) for row in rows[:limit]], len(rows) > limit
 
     async def get_exchange(self, exchange_id: uuid.UUID) -> StoredExchange | None:
         """One exchange with its previews; None where there is none."""
@@ -173,4 +188,11 @@ def _exchange(
         tags=msgspec.json.decode(row["tags"], type=dict[str, str]),
         request_preview=request_preview,
         response_preview=response_preview,
+    )
+
+
+def _conversation(row: asyncpg.Record, projects: dict[int, str]) -> StoredConversation:
+    values = dict(row)
+    return StoredConversation(
+        project=projects.get(values.pop("project_id"), ""), user=values.pop("end_user"), **values
     )

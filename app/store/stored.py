@@ -69,6 +69,9 @@ class StoredExchange:
     key_tail: str | None
     conversation: str | None
     conversation_id: uuid.UUID | None
+    parent_id: uuid.UUID | None
+    """The exchange that it continues."""
+    joined_by: str | None
     tags: dict[str, str]
     retry_count: int
     capture_status: str
@@ -87,6 +90,26 @@ class Page:
 
     exchanges: list[StoredExchange]
     has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversation:
+    """Exchanges that continue each other; how they began is unknown where the first one is no longer kept."""
+
+    id: uuid.UUID
+    project: str
+    last_id: uuid.UUID
+    """The latest of its exchanges."""
+    exchanges: int
+    name: str | None
+    """The client's name for it."""
+    title: str | None
+    """What was said first."""
+    started_at: datetime.datetime | None
+    model: str | None
+    upstream: str | None
+    user: str | None
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True)

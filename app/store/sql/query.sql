@@ -14,7 +14,10 @@ WHERE id >= $1::uuid AND id < $2::uuid
     AND ($11::text IS NULL OR upstream_id = $11)
     AND ($12::text IS NULL OR upstream = $12)
     AND ($13::text IS NULL OR method = $13)
-    AND ($14::text IS NULL OR conversation = $14)
+    AND ($14::text IS NULL OR conversation_id = ANY(ARRAY(
+        SELECT n.conversation_id FROM conversation_names AS n
+        WHERE n.name = $14 AND ($4::int4 IS NULL OR n.project_id = $4)
+    ) || $15::uuid))
 ORDER BY id DESC
 LIMIT $3::int8;
 
@@ -31,9 +34,27 @@ WHERE id >= $1::uuid AND id < $2::uuid
     AND ($11::text IS NULL OR upstream_id = $11)
     AND ($12::text IS NULL OR upstream = $12)
     AND ($13::text IS NULL OR method = $13)
-    AND ($14::text IS NULL OR conversation = $14)
+    AND ($14::text IS NULL OR conversation_id = ANY(ARRAY(
+        SELECT n.conversation_id FROM conversation_names AS n
+        WHERE n.name = $14 AND ($4::int4 IS NULL OR n.project_id = $4)
+    ) || $15::uuid))
 ORDER BY id
 LIMIT $3::int8;
+
+-- conversations: A page of conversations (project or NULL) before an id, the newest first, with how they began.
+SELECT
+    c.project_id, c.id, c.last_id, c.exchanges, c.name,
+    e.started_at, e.model, e.upstream, e.end_user, e.key, t.request_preview AS title
+FROM (
+    SELECT project_id, id, last_id, exchanges, name
+    FROM conversations
+    WHERE id < $1::uuid AND merged_into IS NULL AND ($3::int4 IS NULL OR project_id = $3)
+    ORDER BY id DESC
+    LIMIT $2::int8
+) AS c
+LEFT JOIN exchanges AS e ON e.project_id = c.project_id AND e.id = c.id
+LEFT JOIN transcripts AS t ON t.project_id = c.project_id AND t.id = c.id
+ORDER BY c.id DESC;
 
 -- exchange: One exchange by its id.
 SELECT * FROM exchanges WHERE id = $1::uuid;
