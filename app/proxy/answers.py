@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+from app.exchange import Outcome
 from app.proxy.answer_heads import head_of
 from app.proxy.headers import MAX_HEAD_BYTES, Refusal
-from app.proxy.upstream import ResponseHead, StatusLine
+from app.proxy.upstream import FailureKind, ResponseHead, StatusLine
 
 _REASONS = {
     400: b"Bad Request",
@@ -28,6 +29,16 @@ HEAD_TOO_LARGE = Refusal(
 )
 HEAD_TOO_SLOW = Refusal(408, "head_timeout", "the request head took too long")
 BODY_TOO_SLOW = Refusal(408, "body_timeout", "the request body stopped coming")
+
+_OUTCOMES = {
+    FailureKind.CONNECT_TIMEOUT: Outcome.UPSTREAM_TIMED_OUT,
+    FailureKind.INTERNAL: Outcome.PROXY_FAILED,
+}
+
+
+def outcome_of(failure: FailureKind) -> Outcome:
+    """How an exchange ends whose call failed so, unless its client has left."""
+    return _OUTCOMES.get(failure, Outcome.UPSTREAM_FAILED)
 
 
 def error_answer(

@@ -86,9 +86,12 @@ class ForwardEndpoint:
         if not head.expects_continue:
             client.may_read.set()
         flow.begin()
-        if not head.has_body or head.refusal is not None:
-            flow.request_end([])
-        flow.flush()
+        try:
+            if not head.has_body or head.refusal is not None:
+                flow.request_end([])
+            flow.flush()
+        except Exception as error:  # noqa: BLE001 - root of what a request head sets off: any fault ends one exchange
+            flow.fail(error)
         reader = spawn(_read_request(flow, client, receive, is_whole=not head.has_body), name="asgi-request")
         try:
             await _send_answer(flow, client, send)
@@ -112,6 +115,13 @@ def request_head(scope: Scope) -> RequestHead:
 
 
 async def _read_request(flow: ExchangeFlow, client: _AsgiClient, receive: Receive, *, is_whole: bool) -> None:
+    try:
+        await _tell_request(flow, client, receive, is_whole=is_whole)
+    except Exception as error:  # noqa: BLE001 - root of what a client's bytes set off: any fault ends one exchange
+        flow.fail(error)
+
+
+async def _tell_request(flow: ExchangeFlow, client: _AsgiClient, receive: Receive, *, is_whole: bool) -> None:
     while True:
         if not is_whole:
             await client.may_read.wait()

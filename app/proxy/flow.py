@@ -12,7 +12,7 @@ from __future__ import annotations
 from app.exchange import Outcome
 from app.proxy.admission import admission, size_refusal
 from app.proxy.answer_heads import head_of
-from app.proxy.answers import error_answer
+from app.proxy.answers import error_answer, outcome_of
 from app.proxy.client import ClientSide
 from app.proxy.context import ProxyContext
 from app.proxy.headers import Refusal, is_own
@@ -31,10 +31,6 @@ from app.telemetry.logs import event_logger
 from app.telemetry.metrics import Slot
 
 _log = event_logger("proxy")
-_FAILURES = {
-    FailureKind.CONNECT_TIMEOUT: Outcome.UPSTREAM_TIMED_OUT,
-    FailureKind.INTERNAL: Outcome.PROXY_FAILED,
-}
 _MOST_HELD_PIECES = 8
 """Reads of the upstream, of at most 256 KiB each, that may wait to go to the client."""
 _OUTCOME_SLOTS = {outcome.value: int(Slot[outcome.name]) for outcome in Outcome}
@@ -234,17 +230,13 @@ class ExchangeFlow:
         if self.is_done:
             self._abandon()
             return
-        timed_out = failure.kind is FailureKind.CONNECT_TIMEOUT
-        outcome = (
-            Outcome.CLIENT_LEFT
-            if self._client_has_left
-            else _FAILURES.get(failure.kind, Outcome.UPSTREAM_FAILED)
-        )
-        if self._answer is None:
-            self._answer_error(504 if timed_out else 502, f"upstream_{failure.kind.value}", failure.detail)
-        else:
-            self._is_broken = True
-        self._end(outcome, failure.kind.value, failure.detail)
+        outcome = Outcome.CLIENT_LEFT if self._client_has_left else outcome_of(failure.kind)
+        status = 504 if failure.kind is FailureKind.CONNECT_TIMEOUT else 502
+        try:
+            self._break(status, f"upstream_{failure.kind.value}", failure.detail)
+            self._end(outcome, failure.kind.value, failure.detail)
+        except Exception as error:  # noqa: BLE001 - root of what an upstream's end sets off: any fault ends one exchange
+            self.fail(error)
 
     def on_flush(self) -> None:
         """What one read of the upstream brought is told: it goes on once it is written."""
@@ -325,9 +317,9 @@ class ExchangeFlow:
             if not isinstance(part, ResponseHead):
                 client.send_data(part)
             elif part is self._answer:
-                client.send_head(part, self._public_id())
+                client.send_head(part, self._tee.public_id())
             else:
-                client.send_informational(part, self._public_id())
+                client.send_informational(part, self._tee.public_id())
         if self._is_holding and len(self._outbound) <= _MOST_HELD_PIECES:
             self._is_holding = False
             if self._call is not None and not self._is_client_paused:
@@ -335,20 +327,16 @@ class ExchangeFlow:
 
     # The rules.
 
-    def _public_id(self) -> bytes:
-        text = self._tee.exchange_id.hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode()
-
     def _refuse(self, refusal: Refusal) -> None:
-        if self._answer is None:
-            self._answer_error(refusal.status, refusal.code, refusal.message, refusal.param)
-        else:
-            self._is_broken = True
+        self._break(refusal.status, refusal.code, refusal.message, refusal.param)
         self._end(Outcome.REFUSED, refusal.code, refusal.message)
         self._context.sluice.deliver(self)
 
-    def _answer_error(self, status: int, code: str, message: str, param: str | None = None) -> None:
-        """An answer of our own, staged like the upstream's: what a client gets is always on record."""
+    def _break(self, status: int, code: str, message: str, param: str | None = None) -> None:
+        """No answer will be whole but one of our own, staged like the upstream's: it is always on record."""
+        if self._answer is not None:
+            self._is_broken = True
+            return
         body, head = error_answer(
             status, code, message, param, is_head_request=self._request.method == b"HEAD"
         )
@@ -360,18 +348,19 @@ class ExchangeFlow:
     def fail(self, error: Exception) -> None:
         """A fault of our own: this exchange ends honestly, the worker goes on."""
         _log.exception("exchange_failed", error)
-        if self.is_done:
-            self._abandon()
-            return
-        if self._answer is None:
-            self._answer_error(500, "proxy_failed", "Verbatim failed while it handled this call; see its log")
-        else:
-            self._is_broken = True
-        self._end(Outcome.PROXY_FAILED, type(error).__name__, None)
-        self._context.sluice.deliver(self)
+        try:
+            if not self.is_done:
+                self._break(500, "proxy_failed", "Verbatim failed while it handled this call; see its log")
+                self._end(Outcome.PROXY_FAILED, type(error).__name__, None)
+                self._context.sluice.deliver(self)
+                return
+        except Exception as again:  # noqa: BLE001 - root of the handling of faults: not even this may hang a client
+            _log.exception("exchange_failed_twice", again)
+        self._abandon()
 
     def _abandon(self) -> None:
-        """It was over but for the delivery: what the client has must not pass for whole."""
+        """It is over but for the delivery: what the client has must not pass for whole."""
+        self.is_done = True
         self._close()
         self._client.abort()
 

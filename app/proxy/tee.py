@@ -41,6 +41,11 @@ class Tee:
         self.started_ns = now_ns = wall_ns()
         self.exchange_id = context.new_id(now_ns)
 
+    def public_id(self) -> bytes:
+        """The exchange's id as text."""
+        text = self.exchange_id.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode()
+
     def begin(self, request: PreparedRequest, length_digits: bytes) -> None:
         """Stages BEGIN, or counts the exchange as not recorded."""
         journal = self._context.journal
