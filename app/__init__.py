@@ -15,6 +15,7 @@ The tree reads in the order of a byte's life:
     decode/     bytes to meaning; pure
     recorder/   journal to transcripts to records to the store; one per journal
     store/      PostgreSQL; the only SQL
+    export/     records to files: JSON Lines, CSV, text, Markdown, Parquet, fine-tuning; pure
     api/        the record, read by programs
     telemetry/  logs, metrics, background tasks
 
