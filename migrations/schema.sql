@@ -121,7 +121,7 @@ CREATE TABLE transcripts (
     PRIMARY KEY (project_id, id)
 ) PARTITION BY RANGE (id);
 
-CREATE INDEX transcripts_by_facts ON transcripts USING gin (facts jsonb_path_ops);
+CREATE INDEX transcripts_by_facts ON transcripts USING gin (facts jsonb_path_ops) WITH (gin_pending_list_limit = 256);
 
 -- Slices of bodies, and header lists, shared within one project and one week.
 -- node = SHA-256(parent's node, or 32 zero bytes for a root, then the slice). The zero bytes keep a body that begins

@@ -27,7 +27,7 @@ CREATE INDEX exchanges_by_request ON exchanges (project_id, substr(request_sha25
 CREATE INDEX exchanges_by_conversation ON exchanges (project_id, conversation_id)
     WHERE conversation_id IS NOT NULL;
 
-CREATE INDEX transcripts_by_facts ON transcripts USING gin (facts jsonb_path_ops);
+CREATE INDEX transcripts_by_facts ON transcripts USING gin (facts jsonb_path_ops) WITH (gin_pending_list_limit = 256);
 
 CREATE TABLE messages (
     project_id int4 NOT NULL,

@@ -142,3 +142,23 @@ async def test_previews_of_a_page_touch_its_weeks_alone(filled: str, postgres_se
 async def test_the_bounds_of_a_page_without_limits_take_everything() -> None:
     assert Filter().bounds(None, "desc") == (LOWEST_ID, HIGHEST_ID)
     assert lowest_id(MONTHS[0]).int >> 80 == 1780272000000
+
+
+async def test_what_an_exchange_continues_is_found_by_indexes_in_the_months_that_are_looked_at(
+    filled: str,
+) -> None:
+    now = datetime.datetime(2026, 11, 20, tzinfo=datetime.UTC)
+    since, before, key = lowest_id(now - datetime.timedelta(days=92)), lowest_id(now), b"k" * 16
+    within = ([since] * 50, [before] * 50, [now] * 50, [before] * 50)
+    projects = [1] * 50
+    looked_for = {
+        "find_answers": (projects, [key] * 50, *within),
+        "find_alike": (projects, [key[:8]] * 50, *within),
+        "find_responses": (projects, [f"chatcmpl-{n}" for n in range(31_000, 31_050)], *within),
+        "find_requests": (projects, [key * 2] * 50, ["key1"] * 50, *within),
+    }
+    for name, parameters in looked_for.items():
+        kinds, tables, rows = scans(await plan(filled, "conversations", name, *parameters))
+        assert kinds <= {"Index Scan", "Bitmap Heap Scan", "Index Only Scan"}, name
+        assert rows <= 50, name
+        assert not tables & {"exchanges_m2026_06", "exchanges_m2026_07"}, name

@@ -1,7 +1,8 @@
 -- by_indexes: Looks things up by indexes alone until the transaction ends: partitions grow faster than statistics.
 SET LOCAL enable_seqscan = off;
 
--- find_answers: Exchanges (project, link key, from id, before id, before time, own id) that gave an answer, the latest first.
+-- find_answers: Exchanges (project, link key, from id, before id, before time, own id) that gave an answer, latest first.
+-- BETWEEN a key and itself: ordered by the key, too, no plan can walk along all ids instead of along the key's.
 SELECT
     w.project_id, w.link_key, c.id, c.started_at, c.conversation_id, c.parent_id, c.key, c.end_user,
     v.last_id, v.name, v.merged_into
@@ -10,9 +11,10 @@ FROM unnest($1::int4[], $2::bytea[], $3::uuid[], $4::uuid[], $5::timestamptz[], 
 CROSS JOIN LATERAL (
     SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
-    WHERE e.project_id = w.project_id AND e.answer_key = w.link_key AND e.id >= w.since AND e.id < w.before
+    WHERE e.project_id = w.project_id AND e.answer_key BETWEEN w.link_key AND w.link_key
+        AND e.id >= w.since AND e.id < w.before
         AND e.conversation_id IS NOT NULL AND (e.started_at, e.id) < (w.started_at, w.own_id)
-    ORDER BY e.id DESC
+    ORDER BY e.answer_key DESC, e.id DESC
     LIMIT 16
 ) AS c
 LEFT JOIN conversations AS v ON v.project_id = w.project_id AND v.id = c.conversation_id;
@@ -59,9 +61,10 @@ FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::uuid[], $5::timestamptz[], $
 CROSS JOIN LATERAL (
     SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
-    WHERE e.project_id = w.project_id AND e.upstream_id = w.upstream_id AND e.id >= w.since AND e.id < w.before
+    WHERE e.project_id = w.project_id AND e.upstream_id BETWEEN w.upstream_id AND w.upstream_id
+        AND e.id >= w.since AND e.id < w.before
         AND e.conversation_id IS NOT NULL AND (e.started_at, e.id) < (w.started_at, w.own_id)
-    ORDER BY e.id
+    ORDER BY e.upstream_id, e.id
     LIMIT 1
 ) AS c
 LEFT JOIN conversations AS v ON v.project_id = w.project_id AND v.id = c.conversation_id;
@@ -75,11 +78,12 @@ FROM unnest($1::int4[], $2::bytea[], $3::text[], $4::uuid[], $5::uuid[], $6::tim
 CROSS JOIN LATERAL (
     SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
-    WHERE e.project_id = w.project_id AND substr(e.request_sha256, 1, 3) = substr(w.sha256, 1, 3)
+    WHERE e.project_id = w.project_id
+        AND substr(e.request_sha256, 1, 3) BETWEEN substr(w.sha256, 1, 3) AND substr(w.sha256, 1, 3)
         AND e.request_sha256 = w.sha256 AND e.id >= w.since AND e.id < w.before
         AND e.key IS NOT DISTINCT FROM w.key AND e.conversation_id IS NOT NULL
         AND (e.started_at, e.id) < (w.started_at, w.own_id)
-    ORDER BY e.id DESC
+    ORDER BY substr(e.request_sha256, 1, 3) DESC, e.id DESC
     LIMIT 1
 ) AS c
 LEFT JOIN conversations AS v ON v.project_id = w.project_id AND v.id = c.conversation_id;
@@ -160,9 +164,9 @@ SELECT l.project_id, l.link_key, g.id AS giver_id
 FROM conversation_links AS l
 CROSS JOIN LATERAL (
     SELECT e.id FROM exchanges AS e
-    WHERE e.project_id = l.project_id AND e.answer_key = l.link_key AND e.id <> l.exchange_id
-        AND e.conversation_id IS NOT NULL
-    ORDER BY e.id DESC
+    WHERE e.project_id = l.project_id AND e.answer_key BETWEEN l.link_key AND l.link_key
+        AND e.id <> l.exchange_id AND e.conversation_id IS NOT NULL
+    ORDER BY e.answer_key DESC, e.id DESC
     LIMIT 1
 ) AS g
 WHERE NOT l.is_offer AND l.noted_at > clock_timestamp() - make_interval(secs => $1);
