@@ -19,7 +19,7 @@ The tree reads in the order of a byte's life:
     api/        the record, read by programs
     telemetry/  logs, metrics, background tasks
 
-Beside them: `exchange` (the words the stages share), `config`, `clock`, `errors`.
+Beside them: `exchange` (the words the stages share), `config`, `clock`, `errors`, `frozen`.
 """
 
 __version__ = "0.1.0"
