@@ -1,12 +1,14 @@
 """What comes together, or while the disk is waited for: nothing passes too early, twice, or after the end."""
 
 import asyncio
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
 from app.journal.disk import RealDisk
+from app.proxy.upstream import Upstream
 from app.telemetry.tasks import spawn
 from tests.fakes.handler import eventually
 from tests.fakes.upstream import Connection, ScriptedUpstream, answering
@@ -14,6 +16,7 @@ from tests.proxy.harness import running_proxy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 GET = b"GET /v1/models HTTP/1.1\r\nHost: proxy\r\n\r\n"
+POST_HEAD = b"POST /v1/x HTTP/1.1\r\nHost: p\r\nContent-Length: %d\r\n\r\n"
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -165,3 +168,43 @@ async def test_what_follows_a_refusal_without_an_upstream_changes_nothing(tmp_pa
         assert got.startswith(b"HTTP/1.1 400") and got.count(b"HTTP/1.1") == 1
         assert b"bad_host" in got
         assert not upstream.requests and not caplog.records
+
+
+async def test_an_answer_before_the_upload_was_taken_leaves_the_connection_readable(tmp_path: Path):
+    may_answer = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if not wants_more:
+            await may_answer.wait()
+        writer.write(OK.replace(b"Content-Type", b"Connection: close\r\nContent-Type"))
+        await writer.drain()
+        writer.transport.abort()
+
+    wants_more = False
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    listener.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(serve, sock=listener, limit=1024)
+    address = Upstream("v1", "http", "127.0.0.1", listener.getsockname()[1], b"")
+    async with server, running_proxy(tmp_path, address) as proxy:
+        for size in range(256 << 10, 16 << 20, 64 << 10):
+            # The size for which the last read of the request fills what the kernel takes of it.
+            reader, writer = await proxy.connect()
+            may_answer.clear()
+            writer.write(POST_HEAD % size + bytes(size))
+            await asyncio.sleep(0.05)
+            [connection] = [each for each in proxy.server.server_state.connections if each._turns]
+            is_full = connection._pauses and connection._turns[0].is_complete
+            wants_more = bool(is_full)
+            may_answer.set()
+            if is_full:
+                async with asyncio.timeout(5):
+                    await reader.readuntil(b"{}")
+                    writer.write(GET)
+                    await reader.readuntil(b"{}")
+                writer.close()
+                return
+            writer.close()
+            await eventually(lambda: not proxy.server.server_state.connections)
+        raise AssertionError("the kernel takes more than 16 MiB")
