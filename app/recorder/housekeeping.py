@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from app.clock import utc_now
 from app.errors import StoreError
+from app.store.conversations import forget_conversations
 from app.store.counted import forget_counted
 from app.store.partitions import Partitions
 from app.store.pool import Pool
@@ -33,6 +34,7 @@ async def keep_horizon(
             try:
                 gone = await retention.run(utc_now())
                 await forget_counted(pool, horizon, utc_now())
+                await forget_conversations(pool, horizon, utc_now())
             except StoreError as error:
                 _events.warning("retention_waits", error=str(error))
                 await pause(RETRY_SECONDS)

@@ -29,7 +29,10 @@ from app.store.joining import (
     response_key,
     span,
 )
+from app.store.periods import lowest_id
+from app.store.pool import Pool
 from app.store.record import Talk
+from app.store.retention import Horizon
 from app.store.rows import Placed, columns, uuid_of
 from app.store.statements import statements
 
@@ -330,3 +333,13 @@ def _offers(talks: Sequence[Placed]) -> list[tuple[Any, ...]]:
             keys.append(response_key(each.record.upstream_id))
         offers += [(each.project_id, key, own_id) for key in keys]
     return offers
+
+
+async def forget_conversations(pool: Pool, horizon: Horizon, now: datetime.datetime) -> None:
+    """Forgets conversations, with their names, of which no exchange is kept any more."""
+    oldest = horizon.oldest_metadata(now)
+    if oldest is not None:
+        # Whole months of exchanges go, so the last month may still have some.
+        month = oldest.date().replace(day=1)
+        async with pool.transaction() as connection:
+            await connection.execute(statements("conversations")["forget_conversations"], lowest_id(month))

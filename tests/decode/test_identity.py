@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
 
 from app.decode import Message, Request, Response, ToolCall, decode_exchange
 from app.decode.identity import KEY_BYTES, Identity, content_key, identify
+from tests.decode.mutants import fixture_seeds, mutants
 
 Fields = dict[str, Any]
 CHAT, RESPONSES, ANTHROPIC = "/v1/chat/completions", "/v1/responses", "/v1/messages"
@@ -226,3 +228,13 @@ def test_deep_and_odd_arguments_have_a_key() -> None:
         "1.5.5",
     ):
         content_key(Message("request", None, "assistant", None, tool_calls=[ToolCall(None, None, arguments)]))
+
+
+def test_damaged_exchanges_have_keys_of_the_same_form() -> None:
+    damaged = mutants(fixture_seeds(), random.Random(5))
+    for _ in range(5_000):
+        mutant = next(damaged)
+        found = identify(decode_exchange(mutant.request, mutant.response).messages)
+        assert len(found.content_keys) == KEY_BYTES * len(found.roles) == KEY_BYTES * len(found.kinds)
+        assert all(len(each.link_key) == len(each.node) == KEY_BYTES for each in found.held)
+        assert all(len(each) == KEY_BYTES for each in found.answer_keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import random
 import uuid
 from collections import defaultdict
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from app.store.conversations import forget_conversations
 from app.store.ingest import Heartbeat, Ingest
 from app.store.pool import Pool
 from app.store.record import Record
+from app.store.retention import Horizon
 from tests.store.samples import NOON_NS
 from tests.store.talks import SECOND_NS, Clock, Talker, chat, exchange
 
@@ -387,3 +390,18 @@ async def test_what_was_said_is_kept_once_a_week(pool: Pool, ingest: Ingest) -> 
     assert {row["parent"] for row in found[1:4]} < {row["tip"] for row in found[:4]}
     assert [row["parent"] for row in (found[0], found[4])] == [None, None]
     assert all(len(row["content_keys"]) == 16 * len(row["roles"]) for row in found)
+
+
+async def test_conversations_go_with_their_last_exchange(pool: Pool, ingest: Ingest) -> None:
+    clock = Clock()
+    old, lasting = (Talker(clock, changes={"conversation": name}) for name in ("old", "lasting"))
+    await ingest.deliver([old.says("a", "b"), lasting.says("c", "d")])
+    clock.tick(40 * 86_400)
+    await ingest.deliver([lasting.says("e", "f")])
+    now = datetime.datetime(2026, 12, 30, tzinfo=datetime.UTC)
+    await forget_conversations(pool, Horizon(), now)
+    assert len(await conversations(pool)) == 2
+    await forget_conversations(pool, Horizon(keep_metadata_days=10), now)
+    assert [row["name"] for row in (await conversations(pool)).values()] == ["lasting"]
+    async with pool.transaction(readonly=True) as connection:
+        assert await connection.fetchval("SELECT string_agg(name, ' ') FROM conversation_names") == "lasting"
