@@ -40,7 +40,7 @@ def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRoute
     @routes.get("/api/exchanges", response_model=ExchangeList, responses=_ERRORS)
     async def list_exchanges(request: Request, parameters: Parameters) -> Response:
         """A page of exchanges, newest first: metadata and previews, never whole bodies."""
-        _refuse_repeated([name for name, _ in request.query_params.multi_items()])
+        refuse_repeated(request)
         wanted = Filter(**parameters.model_dump(exclude={"limit", "after", "order"}))
         found = await store.list_exchanges(wanted, parameters.limit, parameters.after, parameters.order)
         return wire.answer(wire.page(found))
@@ -80,8 +80,9 @@ def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRoute
     return routes
 
 
-def _refuse_repeated(names: list[str]) -> None:
-    """One of two values would be passed over in silence."""
+def refuse_repeated(request: Request) -> None:
+    """Raises where a parameter is given twice: one of two values would be passed over in silence."""
+    names = [name for name, _ in request.query_params.multi_items()]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise ApiError(400, f"{repeated}: given more than once", param=repeated)

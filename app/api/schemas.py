@@ -25,8 +25,8 @@ def _mend_time(value: object) -> object:
 Time = Annotated[AwareDatetime, BeforeValidator(_mend_time)]
 
 
-class ListParameters(BaseModel):
-    """Which exchanges, and how many; several filters hold together."""
+class FilterParameters(BaseModel):
+    """Which exchanges; several filters hold together."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,6 +61,11 @@ class ListParameters(BaseModel):
         None, description="Begun at this time or later: 2026-11-22T10:00:00Z or 2026-11-22."
     )
     until: Time | None = Field(None, description="Begun before this time.")
+
+
+class ListParameters(FilterParameters):
+    """Which exchanges, and how many."""
+
     after: uuid.UUID | None = Field(None, description="The `last_id` of the page before.")
     limit: int = Field(20, ge=1, le=1000, description="Longest page.")
     order: Literal["desc", "asc"] = Field("desc", description="`desc`: newest first; `asc`: oldest first.")

@@ -18,11 +18,14 @@ from app import __version__
 from app.api.conversations import conversation_routes
 from app.api.errors import install_error_answers
 from app.api.exchanges import exchange_routes
+from app.api.export import export_routes
+from app.api.exporter import FieldsReader
 from app.api.guard import Guard
 from app.api.messages import MessageReader
 from app.api.reference import reference_page
 from app.api.status import status_routes
 from app.store.query import Query
+from app.store.stored import StoredExchange
 
 SHUTDOWN_SECONDS = 5
 _DESCRIPTION = "The record of every exchange with the OpenAI API, word for word."
@@ -32,16 +35,24 @@ async def _nothing_to_close() -> None:
     """For a store that its owner closes."""
 
 
+def _no_fields(stored: StoredExchange, request: bytes | None) -> dict[str, object]:
+    """For a console whose exports tell of no tools."""
+    return {}
+
+
 def create_console(
     store: Query,
     token_hash: bytes,
     hosts: frozenset[str],
     read_messages: MessageReader,
     close: Callable[[], Awaitable[None]] = _nothing_to_close,
+    *,
+    read_fields: FieldsReader = _no_fields,
 ) -> FastAPI:
     """The console over a store, for whoever bears the token with this SHA-256 and names one of these hosts.
 
-    `read_messages` makes messages of kept bytes; `close` runs when the server stops.
+    `read_messages` makes messages of kept bytes, `read_fields` what else a request sets; `close` runs when the server
+    stops.
     """
 
     @asynccontextmanager
@@ -59,6 +70,7 @@ def create_console(
     )
     console.include_router(exchange_routes(store, read_messages))
     console.include_router(conversation_routes(store))
+    console.include_router(export_routes(store, read_messages, read_fields))
     console.include_router(status_routes(store))
     install_error_answers(console)
     console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash)

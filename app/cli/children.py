@@ -121,13 +121,16 @@ def console(settings: Settings, url: str, sockets: list[socket.socket], token: s
     """The console."""
     from app.api.guard import token_hash
     from app.api.server import create_console, run_console
-    from app.cli.messages import read_messages
+    from app.cli.messages import read_messages, read_request_fields
     from app.store.pool import Pool
     from app.store.query import Query
 
     pool = Pool(url, application="verbatim console")
     hosts = settings.console_host_names()
-    run_console(create_console(Query(pool), token_hash(token), hosts, read_messages, pool.close), sockets)
+    made = create_console(
+        Query(pool), token_hash(token), hosts, read_messages, pool.close, read_fields=read_request_fields
+    )
+    run_console(made, sockets)
 
 
 def database(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.decode.shown import shown_messages
+from app.decode.shown import request_fields, shown_messages
 from app.decode.values import Request, Response
 from app.exchange import Outcome
 from app.store.stored import StoredExchange
@@ -14,18 +14,8 @@ def read_messages(
     stored: StoredExchange, request: bytes | None, response: bytes | None, extensions: str | None = None
 ) -> list[dict[str, object]]:
     """The messages of an exchange whose bodies are these; None is one too large to be read."""
-    path = stored.path.encode("utf-8", "replace")
-    if stored.upstream != DEFAULT_UPSTREAM:
-        path = path.removeprefix(b"/" + stored.upstream.encode("utf-8", "replace"))
     return shown_messages(
-        Request(
-            method=stored.method,
-            path=path,
-            query=stored.query.encode("utf-8", "replace"),
-            content_type=stored.request_content_type,
-            content_encoding=stored.request_content_encoding,
-            body=request,
-        ),
+        _request(stored, request),
         Response(
             status=stored.status,
             content_type=stored.response_content_type,
@@ -34,4 +24,23 @@ def read_messages(
             complete=stored.outcome == Outcome.COMPLETED.value,
             extensions=extensions,
         ),
+    )
+
+
+def read_request_fields(stored: StoredExchange, request: bytes | None) -> dict[str, object]:
+    """What the request's JSON sets beside what was said: tools, temperature, …"""
+    return request_fields(_request(stored, request))
+
+
+def _request(stored: StoredExchange, body: bytes | None) -> Request:
+    path = stored.path.encode("utf-8", "replace")
+    if stored.upstream != DEFAULT_UPSTREAM:
+        path = path.removeprefix(b"/" + stored.upstream.encode("utf-8", "replace"))
+    return Request(
+        method=stored.method,
+        path=path,
+        query=stored.query.encode("utf-8", "replace"),
+        content_type=stored.request_content_type,
+        content_encoding=stored.request_content_encoding,
+        body=body,
     )

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from app.decode.content import decode_content
 from app.decode.dispatch import decode_exchange
+from app.decode.jsonsafe import as_dict, read_json
 from app.decode.values import Message, Request, Response
+
+SAID_FIELDS = frozenset(("messages", "input", "prompt", "instructions", "system", "data"))
+"""Fields of requests that hold what was said."""
 
 
 def shown_messages(request: Request, response: Response) -> list[dict[str, object]]:
     """The messages of an exchange in order, as JSON values; empty where no decoder knows any."""
     return [show_message(message) for message in decode_exchange(request, response).messages]
+
+
+def request_fields(request: Request) -> dict[str, object]:
+    """The fields of a JSON request but what was said; empty where it is none, or was too large to be read."""
+    body, _ = decode_content(request.body or b"", request.content_encoding)
+    if not body.lstrip().startswith(b"{"):
+        return {}
+    fields = as_dict(read_json(body, set()))
+    return {name: value for name, value in fields.items() if name not in SAID_FIELDS}
 
 
 def show_message(message: Message) -> dict[str, object]:

@@ -39,6 +39,8 @@ class FileFormat:
     is_talk: bool = False
     """It is about what was said, and nothing without."""
     needs_request_fields: bool = False
+    is_compressed: bool = False
+    """It is not worth compressing once more."""
 
     def needs_messages(self, options: Options) -> bool:
         """Whether bodies have to be read."""
@@ -62,6 +64,7 @@ FORMATS: dict[FormatName, FileFormat] = {
             "application/vnd.apache.parquet",
             "parquet",
             lambda options: ParquetWriter(with_messages=options.with_messages),
+            is_compressed=True,
         ),
         FileFormat(
             "openai-finetune",

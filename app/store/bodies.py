@@ -82,13 +82,7 @@ class BodyReader:
         if not tail:
             return head + tip
         layout = b"".join([chunk async for chunk in self.read(manifest, tail)])
-        names: list[PieceName] = []
-        for run in runs_of(layout, len(head), len(tip)):
-            if run.kind == SliceKind.REST:
-                names.append(PieceName(tail[0].node, run.count, run.index))
-            else:
-                names += (tip if run.kind == SliceKind.TALK else head)[run.index : run.index + run.count]
-        return names
+        return in_order(head, tip, tail[0], layout)
 
     async def _chain(self, connection: Connection, manifest: Manifest, end: bytes | None) -> list[PieceName]:
         """The slices that lead to a node, and its own."""
@@ -115,6 +109,19 @@ class BodyReader:
                     name.node, row["parent"], row["raw_bytes"], row["coding"], row["data"]
                 )
                 yield piece[name.offset : name.offset + name.raw_bytes]
+
+
+def in_order(
+    head: Sequence[PieceName], tip: Sequence[PieceName], tail: PieceName, layout: bytes
+) -> list[PieceName]:
+    """The slices of a body that was cut, and the parts of its tail, in the order of its bytes; raises StoreError."""
+    names: list[PieceName] = []
+    for run in runs_of(layout, len(head), len(tip)):
+        if run.kind == SliceKind.REST:
+            names.append(PieceName(tail.node, run.count, run.index))
+        else:
+            names += (tip if run.kind == SliceKind.TALK else head)[run.index : run.index + run.count]
+    return names
 
 
 def _windows(names: Sequence[PieceName]) -> Iterator[list[PieceName]]:

@@ -10,6 +10,7 @@ import msgspec
 
 from app.exchange import KeptHeaders
 from app.store.bodies import BodyReader, Manifest, StoredBody
+from app.store.contents import ContentReader
 from app.store.filter import HIGHEST_ID, Filter, Order
 from app.store.pieces import decode_chunk_times
 from app.store.pool import Pool
@@ -38,6 +39,8 @@ class Query:
         self._pool = pool
         self._sql = statements("query")
         self._bodies = BodyReader(pool)
+        self.contents = ContentReader(pool)
+        """Reads what is kept of whole pages."""
 
     async def list_exchanges(
         self, wanted: Filter, limit: int = 20, after: uuid.UUID | None = None, order: Order = "desc"
