@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from app.decode.jsonsafe import TextCleaner, compact_json
 
+_json = msgspec.json.Encoder()
 FACTS_BYTES = 8_192
 STRING_CHARACTERS = 256
 LONGEST_LIST = 16
@@ -54,49 +57,77 @@ BYTES = frozenset({"b64_json", "encrypted_content", "file_data", "result", "sign
 """Fields that are left out where they hold text: base64, or sealed."""
 IDS = frozenset({"call_id", "id", "item_id", "encrypted_id"})
 """Fields of an answer's parts that are new each time: an index of them would be larger than all the rest."""
+_SAID_IN_ANSWERS = SAID | IDS
 IN_COLUMNS = frozenset({"created", "created_at", "completed_at", "id", "usage"})
 """Fields of an answer itself that stand elsewhere in the record."""
 
 
 def read_facts(asked: dict[str, object], told: dict[str, object], cleaner: TextCleaner) -> str | None:
     """The facts as JSON text that jsonb takes; None where there are none."""
-    told = {name: value for name, value in told.items() if name not in IN_COLUMNS}
     facts: dict[str, object] = {}
-    for name, body, left_out in (("request", asked, SAID), ("response", told, SAID | IDS)):
-        if body and (kept := _kept(body, cleaner, left_out, [MOST_VALUES], 0)):
-            facts[name] = kept
+    if kept := _Copy(cleaner, SAID).fields(asked):
+        facts["request"] = kept
+    if kept := _Copy(cleaner, _SAID_IN_ANSWERS).fields(told):
+        facts["response"] = {name: value for name, value in kept.items() if name not in IN_COLUMNS}
+    if not facts.get("response", True):
+        del facts["response"]
     if not facts:
         return None
-    text = compact_json(facts)
+    text = _dump(facts)
     return text if len(text) <= FACTS_BYTES // 4 or _size(text) <= FACTS_BYTES else _cut(facts)
 
 
-def _kept(
-    value: object, cleaner: TextCleaner, left_out: frozenset[str], budget: list[int], depth: int
-) -> object:
-    """A copy without these fields, and without those that tell nothing; None where the budget is spent."""
-    budget[0] -= 1
-    if budget[0] < 0 or depth > MAX_DEPTH:
-        return None
-    if isinstance(value, str):
-        return cleaner.text(value, STRING_CHARACTERS)
-    if isinstance(value, dict):
-        return {
-            cleaner.text(str(name), STRING_CHARACTERS): _kept(each, cleaner, left_out, budget, depth + 1)
-            for name, each in value.items()
-            if each is not None and name not in left_out and not _is_said(name, each) and budget[0] > 0
-        }
-    if isinstance(value, list):
-        return [
-            _kept(each, cleaner, left_out, budget, depth + 1)
-            for each in value[:LONGEST_LIST]
-            if budget[0] > 0
-        ]
-    return cleaner.json(value)
+class _Copy:
+    """Makes a copy of a body without these fields, and without those that tell nothing."""
+
+    __slots__ = ("_budget", "_cleaner", "_left_out")
+
+    def __init__(self, cleaner: TextCleaner, left_out: frozenset[str]) -> None:
+        self._cleaner = cleaner
+        self._left_out = left_out
+        self._budget = MOST_VALUES
+
+    def fields(self, fields: dict[str, object], depth: int = 0) -> dict[str, object]:
+        """The fields of an object; none where the budget is spent."""
+        kept: dict[str, object] = {}
+        for name, value in fields.items():
+            if value is None or name in self._left_out:
+                continue
+            if isinstance(value, str) and (name in SAID_AS_TEXT or name in BYTES):
+                continue
+            self._budget -= 1
+            if self._budget < 0:
+                break
+            if value is True or value is False:
+                kept[self._text(name)] = value
+            else:
+                kept[self._text(name)] = self._value(value, depth)
+        return kept
+
+    def _value(self, value: object, depth: int) -> object:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict | list):
+            if depth >= MAX_DEPTH:
+                return None
+            if isinstance(value, dict):
+                return self.fields(value, depth + 1)
+            self._budget -= len(value[:LONGEST_LIST])
+            return [self._value(each, depth + 1) for each in value[:LONGEST_LIST]] if self._budget > 0 else []
+        return self._cleaner.json(value)
+
+    def _text(self, text: str) -> str:
+        if len(text) <= STRING_CHARACTERS and text.isascii() and "\0" not in text:
+            return text
+        return self._cleaner.text(text, STRING_CHARACTERS)
 
 
-def _is_said(name: object, value: object) -> bool:
-    return isinstance(value, str) and (name in SAID_AS_TEXT or name in BYTES)
+def _dump(facts: dict[str, object]) -> str:
+    try:
+        return _json.encode(facts).decode()
+    except (msgspec.MsgspecError, OverflowError, ValueError, RecursionError):
+        # Integers beyond 64 bits.
+        return compact_json(facts)
 
 
 def _cut(facts: dict[str, object]) -> str | None:
