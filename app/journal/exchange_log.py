@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from app.clock import monotonic_ns
-from app.exchange import FrameType
+from app.exchange import End, FrameType
 from app.journal.frame import FLAG_MORE, MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -81,8 +83,22 @@ def without_chunks(staged: list[StagedFrame]) -> list[StagedFrame]:
     """What is tried though the disk is full: all that is small. The chunks are dropped."""
     small = []
     for frame in staged:
+        log = frame[6]
         if frame[1] not in _CHUNKS:
-            small.append(frame)
-        elif frame[6] is not None:
-            frame[6].dropped(frame)
+            small.append(_with_gap(frame) if log is not None and log.gap else frame)
+        elif log is not None:
+            log.dropped(frame)
     return small
+
+
+def _with_gap(frame: StagedFrame) -> StagedFrame:
+    """An END that was staged in the same turn as the chunks before it says now that they are missing."""
+    exchange_id, kind, at_ns, sequence, flags, payload, log = frame
+    if kind != FrameType.END:
+        return frame
+    try:
+        end = msgspec.msgpack.decode(payload, type=End)
+    except msgspec.DecodeError:
+        return frame  # none of ours; the missing sequence numbers tell of the gap, too
+    payload = msgspec.msgpack.encode(msgspec.structs.replace(end, gap=True))
+    return (exchange_id, kind, at_ns, sequence, flags, payload, log)

@@ -11,10 +11,11 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.errors import JournalError
-from app.exchange import FrameType
+from app.exchange import End, FrameType
 from app.journal.debts import FRAMES_MAX, GAPS_MAX, Debts
 from app.journal.disk import RealDisk
 from app.journal.frame import NO_EXCHANGE, Frame
@@ -132,6 +133,27 @@ def test_a_chunk_that_was_refused_leaves_a_gap_and_no_later_chunk_is_tried(folde
     frames = read_all(folder)
     assert payloads_of(frames, exchange_id(1)) == [(1, b"begin"), (5, b"end")]
     assert [each.sequence for each in frames] == [0, 3]
+
+
+def test_an_end_that_was_staged_with_the_chunks_that_were_refused_says_so(folder: Path) -> None:
+    disk = FaultyDisk(Fault.NO_SPACE, 1, frozenset({"append"}))
+    end = End("completed", None, None, 0, 2, True)
+    with opened(folder, disk) as writer:
+        log, other = writer.exchange(exchange_id(1)), writer.exchange(exchange_id(2))
+        for each in (log, other):
+            each.stage(FrameType.BEGIN, b"begin")
+        log.stage(FrameType.RESPONSE_CHUNK, b"{}")
+        for each in (log, other):
+            each.stage(FrameType.END, msgspec.msgpack.encode(end))
+        writer.commit()
+    frames = read_all(folder)
+    ends = {
+        each.exchange_id: msgspec.msgpack.decode(each.payload, type=End)
+        for each in frames
+        if each.kind == FrameType.END
+    }
+    assert ends[exchange_id(1)] == msgspec.structs.replace(end, gap=True)
+    assert ends[exchange_id(2)] == end
 
 
 def test_an_end_waits_for_a_beginning_that_is_owed_though_it_could_be_written(folder: Path) -> None:
