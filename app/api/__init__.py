@@ -6,6 +6,7 @@ errors.py      every error in OpenAI's envelope
 exchanges.py   /api/exchanges and what is under it
 export.py      /api/export: any exchanges as a file
 exporter.py    an export while it runs
+tail.py        /api/tail: exchanges as they end
 compression.py gzip and zstd for answers that are made while they are sent
 status.py      /healthz, /metrics, /api/status
 schemas.py     what the wire promises

@@ -24,6 +24,7 @@ from app.api.guard import Guard
 from app.api.messages import MessageReader
 from app.api.reference import reference_page
 from app.api.status import status_routes
+from app.api.tail import tail_routes
 from app.store.query import Query
 from app.store.stored import StoredExchange
 
@@ -60,6 +61,7 @@ def create_console(
         yield
         await close()
 
+    stopping = asyncio.Event()
     console = FastAPI(
         title="Verbatim console",
         description=_DESCRIPTION,
@@ -71,7 +73,9 @@ def create_console(
     console.include_router(exchange_routes(store, read_messages))
     console.include_router(conversation_routes(store))
     console.include_router(export_routes(store, read_messages, read_fields))
+    console.include_router(tail_routes(store, stopping))
     console.include_router(status_routes(store))
+    console.state.stopping = stopping
     install_error_answers(console)
     console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash)
 
@@ -85,6 +89,10 @@ def create_console(
 class _ConsoleServer(uvicorn.Server):
     """uvicorn's server that ends at SIGTERM by itself, without raising the signal once more."""
 
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._leave)
@@ -92,6 +100,7 @@ class _ConsoleServer(uvicorn.Server):
 
     def _leave(self) -> None:
         self.should_exit = True
+        self._stopping.set()
 
 
 def console_server(console: FastAPI) -> uvicorn.Server:
@@ -107,7 +116,7 @@ def console_server(console: FastAPI) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    return _ConsoleServer(config)
+    return _ConsoleServer(config, console.state.stopping)
 
 
 def run_console(console: FastAPI, sockets: list[socket.socket]) -> None:

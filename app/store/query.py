@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,15 @@ from app.store.pieces import decode_chunk_times
 from app.store.pool import Pool
 from app.store.record import ChunkTime
 from app.store.statements import statements
-from app.store.stored import Account, Page, RecorderStatus, StoredConversation, StoredExchange, StoredHeaders
+from app.store.stored import (
+    Account,
+    Moment,
+    Page,
+    RecorderStatus,
+    StoredConversation,
+    StoredExchange,
+    StoredHeaders,
+)
 
 if TYPE_CHECKING:
     import asyncpg
@@ -74,6 +83,37 @@ class Query:
             before = after or HIGHEST_ID
             rows = await connection.fetch(self._sql["conversations"], before, limit + 1, project_id)
         return [_conversation(row, projects) for row in rows[:limit]], len(rows) > limit
+
+    async def list_among(self, wanted: Filter, ids: list[uuid.UUID]) -> list[StoredExchange]:
+        """Those of some exchanges that are wanted, with previews, in no order."""
+        low, high = wanted.bounds(None, "desc")
+        if not ids or not wanted.can_match():
+            return []
+        async with self._pool.transaction(readonly=True) as connection:
+            projects = await self._projects(connection)
+            project_id = _project_id(projects, wanted.project)
+            if project_id is None and wanted.project is not None:
+                return []
+            rows = await connection.fetch(
+                self._sql["list_among"], low, high, ids, *wanted.parameters(project_id)
+            )
+            previews = await self._previews(connection, rows)
+        return [_exchange(row, projects, previews) for row in rows]
+
+    async def recorded(
+        self, after: datetime.datetime, after_id: uuid.UUID, before: datetime.datetime, limit: int
+    ) -> list[tuple[uuid.UUID, datetime.datetime]]:
+        """Ids and times of what was recorded after one exchange and before a time, in the order of recording."""
+        async with self._pool.transaction(readonly=True) as connection:
+            rows = await connection.fetch(self._sql["recorded"], after, after_id, before, limit)
+        return [(row["id"], row["recorded_at"]) for row in rows]
+
+    async def moment(self) -> tuple[Moment, int]:
+        """This moment, and the oldest transaction that is still under way (or the next one, where none is)."""
+        async with self._pool.transaction(readonly=True) as connection:
+            row = await connection.fetchrow(self._sql["moment"])
+        assert row is not None
+        return Moment(row["now"], row["next"]), row["oldest"]
 
     async def get_exchange(self, exchange_id: uuid.UUID) -> StoredExchange | None:
         """One exchange with its previews; None where there is none."""

@@ -113,6 +113,14 @@ class StoredConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A time by the database's clock, and the first transaction that had not begun then."""
+
+    now: datetime.datetime
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredHeaders:
     """Header lists of both heads; no response where none came."""
 

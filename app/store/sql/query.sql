@@ -41,6 +41,36 @@ WHERE id >= $1::uuid AND id < $2::uuid
 ORDER BY id
 LIMIT $3::int8;
 
+-- list_among: Those of some exchanges that are between two ids and wanted; a filter that is NULL takes everything.
+SELECT * FROM exchanges
+WHERE id = ANY($3::uuid[]) AND id >= $1::uuid AND id < $2::uuid
+    AND ($4::int4 IS NULL OR project_id = $4)
+    AND ($5::text IS NULL OR model = $5)
+    AND ($6::text IS NULL OR path = $6)
+    AND ($7::int2 IS NULL OR status = $7)
+    AND ($8::text IS NULL OR outcome = $8)
+    AND ($9::text IS NULL OR end_user = $9)
+    AND ($10::text IS NULL OR key = $10)
+    AND ($11::text IS NULL OR upstream_id = $11)
+    AND ($12::text IS NULL OR upstream = $12)
+    AND ($13::text IS NULL OR method = $13)
+    AND ($14::text IS NULL OR conversation_id = ANY(ARRAY(
+        SELECT n.conversation_id FROM conversation_names AS n
+        WHERE n.name = $14 AND ($4::int4 IS NULL OR n.project_id = $4)
+    ) || $15::uuid));
+
+-- moment: The clock, and which transactions are under way: the oldest one, and the first that has not begun.
+SELECT
+    clock_timestamp() AS now,
+    pg_snapshot_xmin(pg_current_snapshot())::text::int8 AS oldest,
+    pg_snapshot_xmax(pg_current_snapshot())::text::int8 AS next;
+
+-- recorded: Exchanges that were recorded after one (time, id) and before a time, in the order of recording.
+SELECT id, recorded_at FROM exchanges
+WHERE (recorded_at, id) > ($1::timestamptz, $2::uuid) AND recorded_at < $3::timestamptz
+ORDER BY recorded_at, id
+LIMIT $4::int8;
+
 -- conversations: A page of conversations (project or NULL) before an id, the newest first, with how they began.
 SELECT
     c.project_id, c.id, c.last_id, c.exchanges, c.name,
