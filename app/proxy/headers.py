@@ -37,6 +37,8 @@ _HOP_BY_HOP = frozenset(
 _NOT_FORWARDED = _HOP_BY_HOP | {b"expect"}
 _FRAMING = frozenset((b"content-length", b"host"))
 _OWN_PREFIX = b"x-verbatim-"
+_TAKEN_OFF = _HOP_BY_HOP | {b"x-verbatim-exchange-id"}
+_LONGEST_TAKEN_OFF_BYTES = max(len(name) for name in _TAKEN_OFF)
 _BAD_BYTES = re.compile(rb"[\x00\r\n]")
 _BAD_TARGET = re.compile(rb"[\x00-\x20\x7f-\xff\\#]|%00|%0[aAdD]")
 _DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?=/|$)")
@@ -246,8 +248,11 @@ def is_own(name: bytes) -> bool:
     return name.lower().startswith(_OWN_PREFIX)
 
 
-@lru_cache(maxsize=1024)
 def is_taken_off(name: bytes) -> bool:
     """Whether an answer's field never reaches the client, whatever its value."""
-    low = name.lower()
-    return low in _HOP_BY_HOP or low == b"x-verbatim-exchange-id"
+    return len(name) <= _LONGEST_TAKEN_OFF_BYTES and _is_taken_off(name)
+
+
+@lru_cache(maxsize=1024)
+def _is_taken_off(name: bytes) -> bool:
+    return name.lower() in _TAKEN_OFF

@@ -57,6 +57,8 @@ _LOOKS_SECRET = re.compile(
 _encode = msgspec.msgpack.Encoder().encode
 _TAIL_NEEDS_CHARACTERS = 20
 _REMEMBERED = 4096
+_LONGEST_REMEMBERED_BYTES = 1 << 10
+"""Of a name or a value: what is remembered is a few MiB, whatever clients send."""
 _REPLACED = b"hmac:"
 _SIGNS = (b"k-", b"k_", b"ai-", b"ai_", b"eyJ", b"key.", b"@", b"earer", b"EARER")
 """One of these stands in whatever _LOOKS_SECRET finds."""
@@ -81,10 +83,11 @@ class Redactor:
         """What stands for a value that is not kept."""
         found = self._fingerprints.get(value)
         if found is None:
-            if len(self._fingerprints) >= _REMEMBERED:
-                self._fingerprints.clear()
             found = _REPLACED + hmac.digest(self._key, value, "sha256")[:8].hex().encode()
-            self._fingerprints[value] = found
+            if len(value) <= _LONGEST_REMEMBERED_BYTES:
+                if len(self._fingerprints) >= _REMEMBERED:
+                    self._fingerprints.clear()
+                self._fingerprints[value] = found
         return found
 
     def kept(self, headers: list[tuple[bytes, bytes]], credential: bytes | None = None) -> KeptHeaders:
@@ -115,10 +118,12 @@ class Redactor:
         return _encode((name, value))
 
     def _learn(self, name: bytes) -> bool:
-        if len(self._is_kept) >= _REMEMBERED:
-            self._is_kept.clear()
         low = name.lower()
-        is_kept = self._is_kept[name] = low in KEPT_FIELDS or low.startswith(KEPT_PREFIXES)
+        is_kept = low in KEPT_FIELDS or low.startswith(KEPT_PREFIXES)
+        if len(name) <= _LONGEST_REMEMBERED_BYTES:
+            if len(self._is_kept) >= _REMEMBERED:
+                self._is_kept.clear()
+            self._is_kept[name] = is_kept
         return is_kept
 
     def is_suspect(self, text: bytes, credential: bytes | None) -> bool:

@@ -1,7 +1,10 @@
 """No credential of a call may be written."""
 
+import tracemalloc
+
 import pytest
 
+from app.proxy.headers import is_taken_off
 from app.proxy.secrets import Redactor, credential_of, has_secret_bodies, tail_of
 
 KEY = b"sk-canary-0123456789abcdefghij"
@@ -114,3 +117,16 @@ def test_routes_with_secret_bodies_are_known(target):
 )
 def test_other_routes_keep_their_bodies(target):
     assert not has_secret_bodies(target)
+
+
+def test_what_hostile_heads_make_it_remember_stays_small() -> None:
+    redactor = Redactor(b"test")
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            text = b"%08d" % number * 2000
+            redactor.kept([(b"x-secret", text), (b"x" + text, b"1")])
+            is_taken_off(text)
+        assert tracemalloc.get_traced_memory()[0] < 2 << 20
+    finally:
+        tracemalloc.stop()
