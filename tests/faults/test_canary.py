@@ -9,8 +9,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-import zstandard
 
+from app.store.pieces import Coder
 from tests.fakes.upstream import ScriptedUpstream, answering
 from tests.product import Product, running_product
 
@@ -145,10 +145,8 @@ async def _check_tables(url: str) -> None:
                 rows += 1
                 assert CANARY.decode() not in row["whole"], name
         assert rows > 20
-        for piece in await connection.fetch("SELECT coding, data FROM pieces"):
-            plain = (
-                zstandard.ZstdDecompressor().decompress(piece["data"]) if piece["coding"] else piece["data"]
-            )
-            assert CANARY not in plain
+        coder = Coder()
+        for piece in await connection.fetch("SELECT node, parent, raw_bytes, coding, data FROM pieces"):
+            assert CANARY not in coder.decode(*piece.values())
     finally:
         await connection.close()
