@@ -2,7 +2,7 @@
 SET LOCAL enable_seqscan = off;
 
 -- find_answers: Exchanges (project, link key, from id, before id, before time, own id) that gave an answer, latest first.
--- BETWEEN a key and itself: ordered by the key, too, no plan can walk along all ids instead of along the key's.
+  -- BETWEEN a key and itself: ordered by the key, too, no plan can walk along all ids instead of along the key's.
 SELECT
     w.project_id, w.link_key, c.id, c.started_at, c.conversation_id, c.parent_id, c.key, c.end_user,
     v.last_id, v.name, v.merged_into
