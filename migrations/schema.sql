@@ -193,6 +193,72 @@ CREATE TABLE conversation_links (
 
 CREATE INDEX conversation_links_by_time ON conversation_links (noted_at);
 
+-- What was said for the first time in a conversation and week, folded (str.casefold), for search: a row a message, or
+-- several messages that are U+001E apart where an exchange says more than 16. Where it is put first, and scanned.
+-- `message` is the first message's place in the exchange. `casing` leads back to the letters as they were.
+CREATE TABLE search_tail (
+    project_id int4 NOT NULL,
+    exchange_id uuid NOT NULL,
+    message int4 NOT NULL,
+    folded text COLLATE "C" NOT NULL,
+    casing bytea,
+    PRIMARY KEY (project_id, exchange_id, message)
+) PARTITION BY RANGE (exchange_id);
+
+ALTER TABLE search_tail ALTER COLUMN folded SET STORAGE EXTERNAL;
+
+-- Where it goes from there: id = (segment * 1024 + block) * 16 + place in the block; an exchange is in one block. What
+-- is said again is kept once a week: `same_as` is the row that has it. A row without an exchange was erased, and others
+-- say the same. Long texts have a hash by which they are found again.
+CREATE TABLE search_text (
+    project_id int4 NOT NULL,
+    week date NOT NULL,
+    id int8 NOT NULL,
+    exchange_id uuid,
+    message int4 NOT NULL,
+    same_as int8,
+    text_hash int8,
+    folded text COLLATE "C",
+    casing bytea,
+    PRIMARY KEY (project_id, week, id)
+) PARTITION BY RANGE (week);
+
+ALTER TABLE search_text ALTER COLUMN folded SET STORAGE EXTERNAL;
+
+CREATE INDEX search_text_by_exchange ON search_text (project_id, exchange_id);
+CREATE INDEX search_text_by_hash ON search_text (project_id, week, text_hash) WHERE text_hash IS NOT NULL;
+CREATE INDEX search_text_by_holder ON search_text (project_id, week, same_as) WHERE same_as IS NOT NULL;
+
+-- Closed segments: up to 1024 blocks, 8192 where eight were merged (level 1). `block_ids`: for each block the first 8
+-- bytes of its first exchange's id and of its last's, little end first.
+CREATE TABLE search_segments (
+    project_id int4 NOT NULL,
+    week date NOT NULL,
+    segment int4 NOT NULL,
+    level int2 NOT NULL,
+    blocks int4 NOT NULL,
+    first_id uuid NOT NULL,
+    last_id uuid NOT NULL,
+    block_ids bytea NOT NULL,
+    PRIMARY KEY (project_id, week, segment, level)
+) PARTITION BY RANGE (week);
+
+ALTER TABLE search_segments ALTER COLUMN block_ids SET STORAGE EXTERNAL;
+
+-- Their signatures: a matrix with a row for each hash of 2, 3 and 5 characters and a bit for each block that has them
+-- (app/store/search/signature.py), in stripes of 8,192 rows. EXTERNAL, so that a row is read without the rest.
+CREATE TABLE search_sig (
+    project_id int4 NOT NULL,
+    week date NOT NULL,
+    segment int4 NOT NULL,
+    level int2 NOT NULL,
+    stripe int2 NOT NULL,
+    bits bytea NOT NULL,
+    PRIMARY KEY (project_id, week, segment, level, stripe)
+) PARTITION BY RANGE (week);
+
+ALTER TABLE search_sig ALTER COLUMN bits SET STORAGE EXTERNAL;
+
 -- Sums, written with each batch. A value that is not there is '' here, so that it can stand in a key. `unpriced` counts
 -- exchanges whose usage is known and whose cost is not: where it is above 0, `cost` is a lower bound.
 CREATE TABLE usage_hourly (
@@ -296,4 +362,4 @@ CREATE TABLE erasure_progress (
     PRIMARY KEY (erasure_id, recorder_id)
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '3'), ('min_writer', '1');
+INSERT INTO meta (key, value) VALUES ('schema_version', '4'), ('min_writer', '1');

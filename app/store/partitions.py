@@ -24,11 +24,18 @@ TABLES: dict[str, Unit] = {
     "transcripts": "week",
     "pieces": "week",
     "messages": "week",
+    "search_tail": "week",
+    "search_text": "week",
+    "search_segments": "week",
+    "search_sig": "week",
 }
 """Partitioned tables."""
-CONTENT_TABLES = ("transcripts", "pieces", "messages")
+CONTENT_TABLES = (
+    *("transcripts", "pieces", "messages"),
+    *("search_tail", "search_text", "search_segments", "search_sig"),
+)
 """Those that hold what was said; the rest is metadata."""
-SHARED_TABLES = ("pieces", "messages")
+SHARED_TABLES = ("pieces", "messages", "search_text", "search_segments", "search_sig")
 """Those whose rows exchanges share, so that the week itself is in their key."""
 AHEAD_DAYS = 10
 

@@ -9,13 +9,14 @@ import pytest
 
 from app.errors import StoreUnavailableError
 from app.store.ingest import Ingest
-from app.store.partitions import Partition, Partitions, period_named
+from app.store.partitions import TABLES, Partition, Partitions, period_named
 from app.store.periods import period_of
 from app.store.pool import Pool
 from app.store.retention import Horizon, Retention
 from tests.store.samples import NOON_NS, talk
 
 DAY = datetime.date(2026, 11, 18)
+WEEKLY = sorted(name for name, unit in TABLES.items() if unit == "week")
 NOW = datetime.datetime(2026, 11, 18, 12, tzinfo=datetime.UTC)
 
 
@@ -25,9 +26,7 @@ async def test_partitions_are_made_ahead_once_however_many_make_them(pool: Pool)
     assert sorted(names) == sorted(set(names))
     assert sorted(names) == [
         *("exchanges_m2026_11", "exchanges_m2026_12"),
-        *("messages_w2026_11_23", "messages_w2026_11_30"),
-        *("pieces_w2026_11_23", "pieces_w2026_11_30"),
-        *("transcripts_w2026_11_23", "transcripts_w2026_11_30"),
+        *(f"{table}_w2026_11_{day}" for table in WEEKLY for day in (23, 30)),
     ]
     listed = await Partitions(pool).listing()
     assert sorted(each.name for each in listed) == sorted(names)
@@ -77,17 +76,11 @@ async def test_retention_drops_whole_weeks_and_months_that_are_too_old(pool: Poo
     partitions = Partitions(pool)
     await partitions.make_for([DAY - datetime.timedelta(days=each) for each in (0, 10, 40)])
     gone = await Retention(partitions, Horizon(keep_content_days=9, keep_metadata_days=31)).run(NOW)
-    assert gone == [
-        *("messages_w2026_10_05", "messages_w2026_11_02", "pieces_w2026_10_05", "pieces_w2026_11_02"),
-        *("transcripts_w2026_10_05", "transcripts_w2026_11_02"),
-    ]
+    assert gone == [f"{table}_w2026_{day}" for table in WEEKLY for day in ("10_05", "11_02")]
     later = NOW + datetime.timedelta(days=14)
     assert "exchanges_m2026_10" in await Retention(partitions, Horizon(None, 31)).run(later)
     left = {each.name for each in await partitions.listing()}
-    assert left == {
-        *("exchanges_m2026_11", "messages_w2026_11_16"),
-        *("pieces_w2026_11_16", "transcripts_w2026_11_16"),
-    }
+    assert left == {"exchanges_m2026_11", *(f"{table}_w2026_11_16" for table in WEEKLY)}
 
 
 async def test_nothing_goes_where_nothing_was_asked(pool: Pool, ingest: Ingest) -> None:

@@ -4,8 +4,10 @@ SELECT pg_advisory_xact_lock(7594032148);
 -- exists: Tells whether there is such a table.
 SELECT to_regclass(quote_ident($1::text)) IS NOT NULL;
 
--- create_text: Writes the statement that makes a table like a partitioned one (table, partition).
-SELECT format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', $2::text, $1::text);
+-- create_text: Writes the statement that makes a table like a partitioned one (table, partition); searched text is kept
+-- in its row up to a page, since all of it is read.
+SELECT format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', $2::text, $1::text)
+    || CASE WHEN $1::text IN ('search_tail', 'search_text') THEN ' WITH (toast_tuple_target = 8160)' ELSE '' END;
 
 -- attach_text: Writes the statement that attaches a partition (table, partition, lower bound, upper bound excluded).
 SELECT format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', $1::text, $2::text, $3::text, $4::text);
