@@ -45,3 +45,20 @@ class PoisonError(StoreError):
 
 class EmbeddedDatabaseError(StoreError):
     """The embedded PostgreSQL did not start; see its log in the data directory."""
+
+
+class ConsoleError(VerbatimError):
+    """The console did not give the command line what it asked for."""
+
+
+class ConsoleUnreachableError(ConsoleError):
+    """The console does not answer, or its answer was cut."""
+
+
+class ConsoleRefusedError(ConsoleError):
+    """The console answered with an error."""
+
+    def __init__(self, message: str, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code

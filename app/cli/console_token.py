@@ -29,6 +29,23 @@ def console_token(settings: Settings) -> str:
     return token
 
 
+def known_console_token(settings: Settings) -> str:
+    """The token that the settings or the data directory hold; none is made. Raises ConfigError."""
+    if settings.console_token is not None:
+        return settings.console_token.get_secret_value()
+    path = settings.console_token_file
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no console has run with {settings.data_dir}; set VERBATIM_DATA_DIR, or give --server and --token"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the console's token in {path} cannot be read: {error}; --token gives it"
+        ) from error
+
+
 def _make(path: Path) -> None:
     """The file appears whole, and only if nobody else made it first."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")

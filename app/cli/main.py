@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from app import __version__
+from app.cli.asking import asking
 from app.cli.console import console
+from app.cli.conversations import conversations
 from app.cli.db import db
 from app.cli.doctor import doctor
+from app.cli.export import export
 from app.cli.journal import journal
+from app.cli.list_exchanges import list_exchanges, search
 from app.cli.proxy import proxy
 from app.cli.record import record
 from app.cli.recost import recost
 from app.cli.redecode import redecode
 from app.cli.serve import serve
+from app.cli.show import show
+from app.cli.stats import stats
+from app.cli.tail import tail
 from app.cli.token import token
 from app.errors import ConfigError, VerbatimError
 
@@ -46,6 +54,17 @@ def command_line() -> typer.Typer:
     commands.callback()(_options)
     for verb in (serve, proxy, record, console, token, doctor, recost, redecode):
         commands.command()(verb)
+    asking_of_many: dict[str, Callable[..., None]] = {
+        "list": list_exchanges,
+        "search": search,
+        "stats": stats,
+        "export": export,
+        "tail": tail,
+    }
+    for name, ask in asking_of_many.items():
+        commands.command(name)(asking(ask))
+    commands.command()(asking(show, with_filters=False))
+    commands.command()(asking(conversations, with_filters=False))
     commands.add_typer(db())
     commands.add_typer(journal())
     return commands

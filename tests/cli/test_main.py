@@ -6,7 +6,22 @@ import pytest
 
 from tests.cli.processes import REPOSITORY, start
 
-VERBS = ["serve", "proxy", "record", "console", "token", "doctor", "recost", "db", "journal"]
+VERBS = [
+    *("serve", "proxy", "record", "console", "token", "doctor"),
+    *(
+        "recost",
+        "redecode",
+        "db",
+        "journal",
+        "list",
+        "show",
+        "search",
+        "conversations",
+        "stats",
+        "export",
+        "tail",
+    ),
+]
 
 
 def verbatim(*arguments: str, **environ: str) -> tuple[int, str, str]:

@@ -17,6 +17,7 @@ from app.store.ingest import Ingest
 from app.store.pool import Pool
 from app.store.query import Query
 from app.store.tail import Cursor, Tail
+from app.telemetry.tasks import spawn
 from tests.store.samples import NOON_NS, record
 
 RECORDER = uuid.UUID("01890000-0000-7000-8000-000000000001")
@@ -126,7 +127,9 @@ async def test_many_writers_and_a_tail_that_is_cut_again_and_again(pool, monkeyp
         return seen
 
     sent = [uuid.UUID(bytes=each.id) for batch in batches for each in batch]
-    seen, *_ = await asyncio.gather(follow(len(sent)), *(write(batches[at::4]) for at in range(4)))
+    following = spawn(follow(len(sent)), name="follow")
+    await asyncio.gather(*(write(batches[at::4]) for at in range(4)))
+    seen = await following
     assert len(seen) == len(sent)
     assert set(seen) == set(sent)
 
