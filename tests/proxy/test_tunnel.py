@@ -239,3 +239,42 @@ async def test_a_real_websocket_client_and_server_notice_nothing(tmp_path):
             with pytest.raises(InvalidStatus) as refused:
                 await connect(f"ws://127.0.0.1:{proxy.port}/v1/realtime", additional_headers={"Upgrade": "x"})
             assert refused.value.response.status_code == 501
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"])
+@pytest.mark.parametrize("framing", [b"", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("fsync", ["off", "always"])
+async def test_an_odd_101_is_a_101(tmp_path, first, framing, is_cut, fsync):
+    answer = first + SWITCHED.replace(b"Connection", framing + b"Connection") + b"hello"
+
+    async def script(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.send(*([answer[at : at + 1] for at in range(len(answer))] if is_cut else [answer]))
+        assert await connection.read_some() == b"early"
+        await connection.send(b"late")
+
+    async with (
+        ScriptedUpstream(script) as upstream,
+        running_proxy(tmp_path, upstream.address(), journal={"fsync": fsync}) as proxy,
+    ):
+        async with asyncio.timeout(10):
+            assert (await proxy.ask(UPGRADE + b"early")).endswith(b"\r\n\r\nhellolate")
+        [recorded] = await proxy.ended()
+        assert (recorded.outcome, recorded.request, recorded.response) == (
+            "completed",
+            b"early",
+            b"hellolate",
+        )
+
+
+async def test_an_upgrade_behind_another_request_is_not_begun_and_the_answer_says_so(tmp_path):
+    async with (
+        ScriptedUpstream(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as upstream,
+        running_proxy(tmp_path, upstream.address()) as proxy,
+    ):
+        request = b"GET /v1/models HTTP/1.1\r\nHost: p\r\n\r\n"
+        async with asyncio.timeout(10):
+            got = await proxy.ask(request + UPGRADE + b"early" + request)
+        assert got.count(b"HTTP/1.1") == 1 and b"connection: close" in got
+        assert len(upstream.requests) == 1 and len(await proxy.ended()) == 1
