@@ -62,6 +62,8 @@ class HeldAnswer:
     """The chain of meaning up to and with it, KEY_BYTES."""
     turns: int
     """How many turns that chain has."""
+    messages: int
+    """How many messages stand up to and with it."""
 
 
 @value
@@ -109,9 +111,18 @@ def identify(messages: Sequence[Message]) -> Identity:
         kinds="".join(chain.kinds),
         content_keys=b"".join(chain.keys),
         tip=chain.last.node() if chain.last is not None else None,
-        held=[HeldAnswer(each.link_key(), each.node(), each.turns) for each in reversed(held[-MOST_HELD:])],
+        held=_held(held[-MOST_HELD:], messages),
         answer_keys=list(dict.fromkeys(answer_keys)),
     )
+
+
+def _held(places: Sequence[_Place], messages: Sequence[Message]) -> list[HeldAnswer]:
+    """The answers at these places, the last first."""
+    numbers = {id(each): number for number, each in enumerate(messages, 1)} if places else {}
+    return [
+        HeldAnswer(each.link_key(), each.node(), each.turns, numbers[id(each.turn.messages[-1])])
+        for each in reversed(places)
+    ]
 
 
 @value

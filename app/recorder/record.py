@@ -11,6 +11,7 @@ from dataclasses import replace
 from app.clock import id_milliseconds, utc_from_ns
 from app.decode import Decoded, Request, Response, decode_exchange, decode_session
 from app.decode.multipart import Form, read_form
+from app.decode.said import said_texts
 from app.decode.slices import cut_body
 from app.errors import FrameError
 from app.exchange import AnswerHead, Begin, End, KeptHeaders, LogMode, Outcome, Slice
@@ -78,7 +79,7 @@ def raw_only(record: Record) -> Record:
     """The same with nothing that was derived: for an exchange that PostgreSQL does not take as it is."""
     content = record.content
     if content is not None:
-        content = replace(content, request_preview=None, response_preview=None, facts=None)
+        content = replace(content, request_preview=None, response_preview=None, facts=None, said=())
     return replace(
         record,
         capture_status="unreadable",
@@ -225,6 +226,7 @@ def _content(
         request_preview=decoded.request_preview if decoded is not None else None,
         response_preview=decoded.response_preview if decoded is not None else None,
         facts=decoded.facts if decoded is not None else None,
+        said=said_texts(decoded) if decoded is not None else (),
     )
 
 

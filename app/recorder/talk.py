@@ -19,7 +19,7 @@ def talk_of(decoded: Decoded) -> Talk:
         kinds=identity.kinds,
         content_keys=identity.content_keys,
         tip=identity.tip,
-        held=[Held(each.link_key, each.node, each.turns) for each in identity.held],
+        held=[Held(each.link_key, each.node, each.turns, each.messages) for each in identity.held],
         answer_keys=identity.answer_keys,
         response=lineage.response,
         conversation=lineage.conversation,

@@ -27,6 +27,7 @@ from app.store.pool import Pool
 from app.store.record import Delivered, Record, SegmentAccount
 from app.store.retention import Horizon
 from app.store.rows import Placed, columns, daily_user_rows, exchange_row, hourly_rows, segment_row
+from app.store.search.writing import SearchWriter
 from app.store.statements import statements
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Ingest:
         self._partitions = Partitions(pool)
         self._content = ContentWriter()
         self._conversations = Conversations()
+        self._search = SearchWriter()
         self._project_ids: dict[str, int] = {}
         self._sql = statements("ingest")
 
@@ -153,6 +155,7 @@ class Ingest:
             full = [each for each in fresh if each.record.id not in contentless]
             stored_whole = await self._content.write(connection, full)
             await self._conversations.write(connection, fresh, full)
+            await self._search.write(connection, full)
             await self._add_sums(connection, await count_once(connection, fresh))
             await self._account(connection, accounts)
         except asyncpg.CheckViolationError as error:

@@ -56,6 +56,8 @@ class Content:
     """JSON text, safe for jsonb; written by a later decoder."""
     request_cut: Sequence[Slice] | None = None
     """Where the request's body is cut; None where it is kept whole."""
+    said: Sequence[str] = ()
+    """What was said, a text a message, to be searched (decode/said.py)."""
 
 
 @value
@@ -94,6 +96,8 @@ class Held:
     """Of all turns up to it."""
     turns: int
     """How many these are."""
+    messages: int
+    """How many messages, which may be more."""
 
 
 @value
