@@ -12,8 +12,11 @@ from typing import Any
 from app.export.columns import Column, columns, row
 from app.export.values import Exported
 
-GROUP_ROWS = 10_000
-GROUP_TEXT_CHARACTERS = 8 << 20
+GROUP_ROWS = 5_000
+GROUP_BYTES = 4 << 20
+BATCH_ROWS = 200
+BATCH_CHARACTERS = 1 << 20
+"""So much is held as Python's objects, which take ten times the room of Arrow's."""
 COST_DIGITS, COST_PLACES = 38, 18
 HOW_TO_INSTALL = "Parquet needs pyarrow, which is not installed: pip install 'verbatim-proxy[parquet]'"
 
@@ -41,6 +44,7 @@ class ParquetWriter:
         )
         self._rows: list[dict[str, Any]] = []
         self._characters = 0
+        self._batches: list[Any] = []
 
     def begin(self) -> bytes:
         """The magic number."""
@@ -51,8 +55,13 @@ class ParquetWriter:
         values = row(exported, with_messages=self._with_messages)
         self._rows.append({column.name: _value(column, values.get(column.name)) for column in self._columns})
         self._characters += sum(len(value) for value in self._rows[-1].values() if isinstance(value, str))
-        if len(self._rows) >= GROUP_ROWS or self._characters >= GROUP_TEXT_CHARACTERS:
-            self._write_group()
+        if len(self._rows) >= BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
+            self._pack()
+            if (
+                sum(each.num_rows for each in self._batches) >= GROUP_ROWS
+                or sum(each.nbytes for each in self._batches) >= GROUP_BYTES
+            ):
+                self._write_group()
         return self._sink.take()
 
     def end(self) -> bytes:
@@ -61,10 +70,16 @@ class ParquetWriter:
         self._writer.close()
         return self._sink.take()
 
-    def _write_group(self) -> None:
+    def _pack(self) -> None:
         if self._rows:
-            self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
+            self._batches.append(self._arrow.RecordBatch.from_pylist(self._rows, schema=self._schema))
         self._rows, self._characters = [], 0
+
+    def _write_group(self) -> None:
+        self._pack()
+        if self._batches:
+            self._writer.write_table(self._arrow.Table.from_batches(self._batches, schema=self._schema))
+        self._batches = []
 
     def _type(self, column: Column) -> Any:
         arrow = self._arrow
