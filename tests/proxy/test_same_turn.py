@@ -4,10 +4,12 @@ import asyncio
 import socket
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from app.journal.disk import RealDisk
+from app.proxy.protocol import ExchangeProtocol
 from app.proxy.upstream import Upstream
 from app.telemetry.tasks import spawn
 from tests.fakes.handler import eventually
@@ -194,7 +196,8 @@ async def test_an_answer_before_the_upload_was_taken_leaves_the_connection_reada
             may_answer.clear()
             writer.write(POST_HEAD % size + bytes(size))
             await asyncio.sleep(0.05)
-            [connection] = [each for each in proxy.server.server_state.connections if each._turns]
+            connections = [cast(ExchangeProtocol, each) for each in proxy.server.server_state.connections]
+            [connection] = [each for each in connections if each._turns]
             is_full = connection._pauses and connection._turns[0].is_complete
             wants_more = bool(is_full)
             may_answer.set()
