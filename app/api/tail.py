@@ -27,6 +27,8 @@ SEND_SECONDS = 60.0
 """A client that takes nothing for so long is left; it may go on from its last event."""
 MOST_AT_ONCE = 50
 
+# The second keeps nginx from holding events back.
+_HEADERS = {"content-type": "text/event-stream", "x-accel-buffering": "no"}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     **{code: {"model": ErrorAnswer} for code in (400, 401, 403, 429, 503)},
     200: {"description": "Events, until the client leaves.", "content": {"text/event-stream": {}}},
@@ -110,7 +112,7 @@ class _EventStream(StreamingResponse):
     """Leaves a client that takes nothing, and gives its slot back."""
 
     def __init__(self, events: AsyncGenerator[bytes], release: Callable[[], None]) -> None:
-        super().__init__(events, headers={"content-type": "text/event-stream"})
+        super().__init__(events, headers=_HEADERS)
         self._events = events
         self._release = release
 
