@@ -4,8 +4,7 @@ SELECT pg_advisory_xact_lock(7594032148);
 -- exists: Tells whether there is such a table.
 SELECT to_regclass(quote_ident($1::text)) IS NOT NULL;
 
--- create_text: Writes the statement that makes a table like a partitioned one (table, partition); searched text is kept
--- in its row up to a page, since all of it is read.
+-- create_text: Writes the statement that makes a table like a partitioned one (table, partition); text stays in its row.
 SELECT format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', $2::text, $1::text)
     || CASE WHEN $1::text IN ('search_tail', 'search_text') THEN ' WITH (toast_tuple_target = 8160)' ELSE '' END;
 

@@ -1,5 +1,4 @@
--- carried: Tells which answers that exchanges hold are of talk that they go on with, said by the same user with the same
--- key in the same week (number, project, week, node, link key, parent, user, key).
+-- carried: Tells which answers that exchanges hold are of the week's talk that they go on with, by the same user and key.
 SELECT w.number, w.node
 FROM unnest($1::int4[], $2::int4[], $3::date[], $4::uuid[], $5::bytea[], $6::uuid[], $7::text[], $8::text[])
     AS w (number, project_id, week, node, link_key, parent_id, end_user, key)
@@ -82,8 +81,7 @@ HAVING bit_or(found.words) = (1 << $6::int4) - 1
 ORDER BY exchange_id
 LIMIT $5::int8;
 
--- segments: Closed segments with exchanges between two ids (projects, weeks, from id, before id); of a merged segment
--- and its parts, which are gone at once, the merged one.
+-- segments: Closed segments with exchanges between two ids (projects, weeks, from id, before id).
 SELECT project_id, week, segment, level, blocks, first_id, last_id FROM search_segments
 WHERE project_id = ANY($1::int4[]) AND week BETWEEN $2::date AND $3::date
     AND last_id >= $4::uuid AND first_id < $5::uuid;
@@ -206,8 +204,7 @@ FROM search_segments WHERE project_id = $1::int4 AND week = $2::date;
 SELECT id, text_hash, folded FROM search_text
 WHERE project_id = $1::int4 AND week = $2::date AND text_hash = ANY($3::int8[]);
 
--- move: Moves texts from the tail into a segment (project, week, exchanges, messages, ids, hashes, same as, lowest and
--- highest exchange).
+-- move: Moves texts from the tail into a segment (project, week, their columns, lowest exchange, highest exchange).
 WITH placed AS (
     SELECT * FROM unnest($3::uuid[], $4::int4[], $5::int8[], $6::int8[], $7::int8[])
         AS p (exchange_id, message, id, text_hash, same_as)
@@ -257,8 +254,8 @@ WHERE project_id = $1::int4 AND week = $2::date AND level = $3::int2 AND segment
 DELETE FROM search_sig
 WHERE project_id = $1::int4 AND week = $2::date AND level = $3::int2 AND segment >= $4::int4 AND segment < $5::int4;
 
--- all_segments: All segments in order.
-SELECT project_id, week, segment, level, blocks FROM search_segments ORDER BY project_id, week, segment;
+-- all_segments: Numbers of segments that have texts, by eight that may be merged.
+SELECT project_id, week, (id / 131072)::int4 * 8 AS segment FROM search_text GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- segment_texts: The texts of some blocks (project, week, first row, end row).
 SELECT s.id, s.exchange_id, coalesce(s.folded, (

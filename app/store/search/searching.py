@@ -1,0 +1,337 @@
+"""Finds exchanges by what was said, in the order of their ids.
+
+Three kinds of sources are read in the order in which they may still hold what is wanted next: the tail; segments, a few
+more at each step, whose signatures tell which blocks may hold the words; and these blocks, which are verified. What was
+found is final once no source may hold anything before it. A search that takes too long says how far it is.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from array import array
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.clock import monotonic_ns
+from app.store.filter import Order
+from app.store.periods import week_of_id
+from app.store.search.packing import decode_bounds, prefix_of
+from app.store.search.signature import BLOCKS, STRIPE_ROWS, rows_of
+from app.store.search.terms import Terms
+from app.store.statements import statements
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from app.store.pool import Connection
+
+BUDGET_SECONDS = 2.0
+FIRST_SEGMENTS, MOST_SEGMENTS = 4, 64
+FIRST_BLOCKS, MOST_BLOCKS = 24, 512
+TAIL_CHUNK = 100
+MOST_BOUNDS = 2_048
+"""Segments whose blocks' bounds are remembered: 8 KB each, 64 KB where they are merged."""
+
+Accept = Callable[[list[uuid.UUID]], Awaitable[set[uuid.UUID]]]
+Place = tuple[int, datetime.date]
+"""Project and week."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is searched for: words, in which projects, from id `low` to before `high`."""
+
+    terms: Terms
+    project_ids: Sequence[int]
+    low: uuid.UUID
+    high: uuid.UUID
+    limit: int
+    order: Order = "desc"
+    accept: Accept | None = None
+    """Which of some exchanges are wanted beside; None takes all."""
+    budget_seconds: float = BUDGET_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Exchanges in order."""
+
+    ids: list[uuid.UUID]
+    has_more: bool
+    """More may be found."""
+    resume_after: uuid.UUID | None = None
+    """The budget was used up: a search goes on after this id; all before was looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    place: Place
+    number: int
+    level: int
+    blocks: int
+    first: int
+    last: int
+    """Prefixes of the ids of its first exchange and its last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    rank: int
+    place: Place
+    number: int
+
+
+class Bounds:
+    """Remembers which exchanges the blocks of segments hold; they never change but by a rebuild, and then narrow."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Place, int, int], array[int]] = {}
+
+    async def of(self, connection: Connection, segments: Sequence[_Segment]) -> list[array[int]]:
+        """The bounds of the blocks of each segment, first and last in turns."""
+        sql = statements("search")["block_ids"]
+        missing: dict[tuple[Place, int], list[int]] = {}
+        for each in segments:
+            if (each.place, each.number, each.level) not in self._known:
+                missing.setdefault((each.place, each.level), []).append(each.number)
+        if len(self._known) + len(segments) > MOST_BOUNDS:
+            self._known.clear()
+            missing = {}
+            for each in segments:
+                missing.setdefault((each.place, each.level), []).append(each.number)
+        for (place, level), numbers in missing.items():
+            for row in await connection.fetch(sql, *place, numbers, level):
+                self._known[place, row["segment"], level] = decode_bounds(row["block_ids"])
+        return [self._known.get((each.place, each.number, each.level)) or array("Q") for each in segments]
+
+
+class Search:
+    """Searches one database."""
+
+    def __init__(self) -> None:
+        self._bounds = Bounds()
+
+    async def find(self, connection: Connection, wanted: Wanted) -> Found:
+        """One page; in a reading transaction, whose planner it sets up for itself."""
+        await connection.execute(statements("search")["limit_searching"])
+        return await _Run(connection, wanted, self._bounds).run()
+
+    async def among(
+        self, connection: Connection, project_id: int, terms: Terms, ids: Sequence[uuid.UUID]
+    ) -> set[uuid.UUID]:
+        """Which of these exchanges say the words: for filters that leave few, up to some thousand."""
+        if not ids:
+            return set()
+        sql = statements("search")
+        await connection.execute(sql["limit_searching"])
+        weeks = (week_of_id(min(ids).bytes), week_of_id(max(ids).bytes))
+        words = [*terms.wanted, *terms.unwanted]
+        rows = await connection.fetch(sql["among"], project_id, list(ids), words, len(terms.wanted), *weeks)
+        return {row["exchange_id"] for row in rows}
+
+
+class _Run:
+    """One search."""
+
+    def __init__(self, connection: Connection, wanted: Wanted, bounds: Bounds) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._bounds = bounds
+        self._sql = statements("search")
+        self._sign = 1 if wanted.order == "desc" else -1
+        self._words = [*wanted.terms.wanted, *wanted.terms.unwanted]
+        self._rows = sorted({row for word in wanted.terms.wanted for row in rows_of(word)})
+        self._tails: dict[int, tuple[uuid.UUID, uuid.UUID]] = {
+            each: (wanted.low, wanted.high) for each in wanted.project_ids
+        }
+        """Projects whose tail is not read to its end, and the ids between which it is not read."""
+        self._segments: list[_Segment] = []
+        """Those that were not looked at yet, the next one last."""
+        self._blocks: list[_Block] = []
+        """Those that were not verified yet, the next one last."""
+        self._hits: set[uuid.UUID] = set()
+        self._segments_step, self._blocks_step = FIRST_SEGMENTS, FIRST_BLOCKS
+
+    async def run(self) -> Found:
+        wanted = self._wanted
+        deadline = monotonic_ns() + int(wanted.budget_seconds * 1e9)
+        self._segments = await self._all_segments()
+        while (bound := self._bound()) is not None:
+            if sum(self._rank(each) > bound for each in self._hits) > wanted.limit:
+                break
+            if monotonic_ns() > deadline:
+                break
+            await self._step(bound)
+        final = sorted(self._hits, reverse=wanted.order == "desc")
+        if bound is not None:
+            final = [each for each in final if self._rank(each) > bound]
+        has_more = bound is not None or len(final) > wanted.limit
+        if bound is None or len(final) > wanted.limit:
+            return Found(final[: wanted.limit], has_more)
+        return Found(final, has_more, self._resume_after(bound))
+
+    def _rank(self, exchange_id: uuid.UUID) -> int:
+        return prefix_of(exchange_id) * self._sign
+
+    def _bound(self) -> int | None:
+        """The highest rank that something which was not looked at may have; None where all was."""
+        ranks = [self._tail_rank(each) for each in self._tails]
+        if self._segments:
+            ranks.append(self._segment_rank(self._segments[-1]))
+        if self._blocks:
+            ranks.append(self._blocks[-1].rank)
+        return max(ranks) if ranks else None
+
+    def _tail_rank(self, project_id: int) -> int:
+        low, high = self._tails[project_id]
+        return prefix_of(high) if self._sign > 0 else -prefix_of(low)
+
+    def _segment_rank(self, segment: _Segment) -> int:
+        return segment.last if self._sign > 0 else -segment.first
+
+    def _resume_after(self, bound: int) -> uuid.UUID:
+        if self._sign > 0:
+            return min(uuid.UUID(int=min(bound + 1, (1 << 64) - 1) << 64), self._wanted.high)
+        return uuid.UUID(int=max((-bound << 64) - 1, 0))
+
+    async def _step(self, bound: int) -> None:
+        """Reads on where the highest rank is."""
+        for project_id in self._tails:
+            if self._tail_rank(project_id) == bound:
+                await self._read_tail(project_id)
+                return
+        if self._blocks and self._blocks[-1].rank == bound:
+            await self._verify()
+        else:
+            await self._look_at_segments()
+
+    async def _read_tail(self, project_id: int) -> None:
+        low, high = self._tails[project_id]
+        most = max(TAIL_CHUNK, self._wanted.limit + 1)
+        name = "newest" if self._sign > 0 else "oldest"
+        if len(self._words) == 1:
+            rows = await self._connection.fetch(
+                self._sql[f"tail_{name}"], project_id, self._words[0], low, high, most
+            )
+        else:
+            rows = await self._connection.fetch(
+                self._sql[f"tail_many_{name}"],
+                *(project_id, self._words, low, high, most, len(self._wanted.terms.wanted)),
+            )
+        ids = [row["exchange_id"] for row in rows]
+        await self._accept(ids)
+        if len(ids) < most:
+            del self._tails[project_id]
+        elif self._sign > 0:
+            self._tails[project_id] = (low, ids[-1])
+        else:
+            self._tails[project_id] = (uuid.UUID(int=ids[-1].int + 1), high)
+
+    async def _all_segments(self) -> list[_Segment]:
+        wanted = self._wanted
+        weeks = (week_of_id(wanted.low.bytes), _week_of(wanted.high))
+        rows = await self._connection.fetch(
+            self._sql["segments"], list(wanted.project_ids), *weeks, wanted.low, wanted.high
+        )
+        segments = [
+            _Segment(
+                (row["project_id"], row["week"]),
+                *(row["segment"], row["level"], row["blocks"]),
+                *(prefix_of(row["first_id"]), prefix_of(row["last_id"])),
+            )
+            for row in rows
+        ]
+        return sorted(segments, key=self._segment_rank)
+
+    async def _look_at_segments(self) -> None:
+        """Adds the blocks of the next segments that may hold the words."""
+        taken = [self._segments.pop() for _ in range(min(self._segments_step, len(self._segments)))]
+        self._segments_step = min(MOST_SEGMENTS, self._segments_step * 4)
+        groups: dict[tuple[Place, int, int], list[_Segment]] = {}
+        for each in taken:
+            groups.setdefault((each.place, each.level, (each.blocks + 7) // 8), []).append(each)
+        candidates: list[tuple[_Segment, Sequence[int]]] = []
+        for (place, level, width), segments in groups.items():
+            candidates += await self._candidates(place, level, width, segments)
+        candidates = [(segment, blocks) for segment, blocks in candidates if blocks]
+        bounds = await self._bounds.of(self._connection, [segment for segment, _ in candidates])
+        low, high = prefix_of(self._wanted.low), prefix_of(self._wanted.high)
+        for (segment, blocks), of_blocks in zip(candidates, bounds, strict=True):
+            for block in blocks:
+                first, last = segment.first, segment.last
+                if 2 * block + 1 < len(of_blocks):
+                    first, last = of_blocks[2 * block], of_blocks[2 * block + 1]
+                if last >= low and first <= high:
+                    rank = last if self._sign > 0 else -first
+                    self._blocks.append(_Block(rank, segment.place, segment.number * BLOCKS + block))
+        self._blocks.sort(key=lambda each: (each.rank, each.number * self._sign))
+
+    async def _candidates(
+        self, place: Place, level: int, width: int, segments: Sequence[_Segment]
+    ) -> list[tuple[_Segment, Sequence[int]]]:
+        """Blocks of each segment that may hold the words; all where its signature is not as it should be."""
+        slices: dict[int, list[bytes]] = {}
+        if self._rows:
+            stripes = [row // STRIPE_ROWS for row in self._rows]
+            offsets = [row % STRIPE_ROWS * width + 1 for row in self._rows]
+            numbers = [each.number for each in segments]
+            rows: list[asyncpg.Record] = await self._connection.fetch(
+                self._sql["slices"], *place, numbers, level, stripes, offsets, width
+            )
+            for row in rows:
+                slices.setdefault(row["segment"], []).append(row["bits"])
+        return [
+            (each, _blocks_of(slices.get(each.number, []), len(self._rows), width, each.blocks))
+            for each in segments
+        ]
+
+    async def _verify(self) -> None:
+        """Reads the next blocks."""
+        taken = [self._blocks.pop() for _ in range(min(self._blocks_step, len(self._blocks)))]
+        self._blocks_step = min(MOST_BLOCKS, self._blocks_step * 3)
+        groups: dict[Place, list[int]] = {}
+        for each in taken:
+            groups.setdefault(each.place, []).append(each.number)
+        for place, numbers in groups.items():
+            bounds = (self._wanted.low, self._wanted.high)
+            parameters: tuple[Any, ...]
+            if len(self._words) == 1:
+                name, parameters = "verify_one", (self._words[0], *bounds)
+            else:
+                name = "verify_many"
+                parameters = (self._words, *bounds, len(self._wanted.terms.wanted))
+            rows = await self._connection.fetch(self._sql[name], *place, numbers, *parameters)
+            await self._accept([row["exchange_id"] for row in rows])
+
+    async def _accept(self, ids: Sequence[uuid.UUID]) -> None:
+        new = [each for each in dict.fromkeys(ids) if each not in self._hits]
+        if new:
+            self._hits.update(await self._wanted.accept(new) if self._wanted.accept else new)
+
+
+def _blocks_of(slices: Sequence[bytes], expected: int, width: int, blocks: int) -> Sequence[int]:
+    """The blocks whose bits are set in all slices."""
+    if not expected or len(slices) != expected or any(len(each) != width for each in slices):
+        return range(blocks)
+    common = int.from_bytes(slices[0], "big")
+    for each in slices[1:]:
+        common &= int.from_bytes(each, "big")
+        if not common:
+            return ()
+    bits = f"{common:0{width * 8}b}"
+    found = []
+    place = bits.find("1")
+    while 0 <= place < blocks:
+        found.append(place)
+        place = bits.find("1", place + 1)
+    return found
+
+
+def _week_of(end: uuid.UUID) -> datetime.date:
+    """The week of the last id before one, where dates end there for ids that are above all."""
+    try:
+        return week_of_id(end.bytes)
+    except OverflowError:
+        return datetime.date.max
