@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import socket
 import uuid
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
+from app.api import tail
 from app.telemetry.tasks import spawn
+from tests.api.conftest import TOKEN
+from tests.product import running_product
 from tests.store.samples import record
 
 
@@ -70,6 +76,58 @@ async def test_an_id_of_another_stream_is_refused(console, last_id):
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "last-event-id")
 
 
+async def test_a_client_that_takes_nothing_is_left_and_misses_nothing(console, monkeypatch):
+    monkeypatch.setattr(tail, "SEND_SECONDS", 0.5)
+    sent = [record(tags={"long": "x" * 2000}) for _ in range(4_000)]
+    before = (await take_nothing(console)).splitlines()
+    start = next(line.removeprefix("id: ") for line in before if line.startswith("id: "))
+    for at in range(0, len(sent), 500):
+        await console.ingest.deliver(sent[at : at + 500])
+    taken = re.findall(r"^id: (\S+)\ndata: (?=.*\}$)", await take_nothing(console, start, 2.0), re.MULTILINE)
+    assert 0 < len(taken) < len(sent)
+    rest = await take(console, len(sent) - len(taken), last_id=taken[-1])
+    assert len({json.loads(each["data"])["id"] for each in rest}) == len(sent) - len(taken)
+    assert taken[-1] not in {each["id"] for each in rest}
+
+
+async def take_nothing(console, last_id: str = "", idle_seconds: float = 0.0) -> str:
+    """What came before the connection was cut, for a client that reads only after a while."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        port = int(console.url.rpartition(":")[2])
+        await asyncio.to_thread(client.connect, ("127.0.0.1", port))
+        head = f"GET /api/tail HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+        await asyncio.to_thread(client.sendall, f"{head}Last-Event-ID: {last_id}\r\n\r\n".encode())
+        await asyncio.sleep(idle_seconds or 0.5)
+        client.settimeout(0.5)
+        return await asyncio.to_thread(read_all, client)
+
+
+def read_all(client: socket.socket) -> str:
+    pieces: list[bytes] = []
+    try:
+        while piece := client.recv(65536):
+            pieces.append(piece)
+    except (TimeoutError, ConnectionResetError):
+        assert pieces
+    return b"".join(pieces).decode()
+
+
 async def test_what_is_malformed_is_named(console):
     answer = await console.get("/api/tail?limit=3")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "limit")
+
+
+async def test_a_console_that_stops_ends_its_tails_properly(database_url, tmp_path):
+    async with running_product(
+        tmp_path / "data", "console", wait_for="console", database_url=database_url
+    ) as product:
+        headers = {"Authorization": f"Bearer {product.token}"}
+        async with (
+            httpx.AsyncClient(base_url=product.console_url, headers=headers) as client,
+            client.stream("GET", "/api/tail") as answer,
+        ):
+            stopping = spawn(product.stop(), name="stop")
+            # Cut, it would raise.
+            assert [line async for line in answer.aiter_lines()][0] == "retry: 1000"
+            assert await stopping == 0
