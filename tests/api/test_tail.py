@@ -129,5 +129,6 @@ async def test_a_console_that_stops_ends_its_tails_properly(database_url, tmp_pa
         ):
             stopping = spawn(product.stop(), name="stop")
             # Cut, it would raise.
-            assert [line async for line in answer.aiter_lines()][0] == "retry: 1000"
+            lines = [line async for line in answer.aiter_lines()]
+            assert lines[0] == "retry: 1000"
             assert await stopping == 0
