@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -53,6 +54,10 @@ class Journal(Commits, Protocol):
         """Counts an exchange that is not recorded, under an accept number of its own."""
 
 
+def _later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, callback)
+
+
 @dataclass(slots=True)
 class ProxyContext:
     """Parts and state of a worker."""
@@ -70,6 +75,9 @@ class ProxyContext:
     is_draining: bool = False
     publish_gauges: Callable[[], None] = lambda: None
     """Called once a second: puts what is measured rather than counted into the metrics page."""
+
+    later: Callable[[float, Callable[[], None]], object] = _later
+    """Calls back after so many seconds."""
 
     def __post_init__(self) -> None:
         self.sluice = Sluice(self.journal)

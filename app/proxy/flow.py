@@ -15,7 +15,7 @@ from app.proxy.answer_heads import head_of
 from app.proxy.answers import error_answer, outcome_of
 from app.proxy.client import ClientSide
 from app.proxy.context import ProxyContext
-from app.proxy.headers import Refusal, is_own
+from app.proxy.headers import Refusal, without_own
 from app.proxy.prepared import PreparedRequest
 from app.proxy.tee import Tee
 from app.proxy.upstream import (
@@ -33,6 +33,8 @@ from app.telemetry.metrics import Slot
 _log = event_logger("proxy")
 _MOST_HELD_PIECES = 8
 """Reads of the upstream, of at most 256 KiB each, that may wait to go to the client."""
+_END_SECONDS = 0.25
+"""How long the end of an answer may come after a client that has all of its body."""
 _OUTCOME_SLOTS = {outcome.value: int(Slot[outcome.name]) for outcome in Outcome}
 _ACCEPTED, _IN_FLIGHT = int(Slot.EXCHANGES_ACCEPTED), int(Slot.EXCHANGES_IN_FLIGHT)
 _REQUEST_BYTES, _RESPONSE_BYTES = int(Slot.REQUEST_BYTES), int(Slot.RESPONSE_BYTES)
@@ -47,6 +49,7 @@ class ExchangeFlow:
         "_client",
         "_client_has_left",
         "_context",
+        "_is_awaiting_end",
         "_is_broken",
         "_is_client_paused",
         "_is_closed",
@@ -91,6 +94,7 @@ class ExchangeFlow:
         self._is_client_paused = False
         self._is_holding = False
         self._client_has_left = False
+        self._is_awaiting_end = False
         self.is_done = False
 
     # What the client does, told by the shell.
@@ -121,9 +125,7 @@ class ExchangeFlow:
     def request_end(self, trailers: Headers) -> None:
         """The request is whole."""
         self._is_request_complete = True
-        self._request_trailers = (
-            [field for field in trailers if not is_own(field[0])] if trailers else trailers
-        )
+        self._request_trailers = without_own(trailers)
 
     def request_broken(self, refusal: Refusal) -> None:
         """What the client sends is no valid request any more, or comes too late; flushes by itself."""
@@ -147,19 +149,27 @@ class ExchangeFlow:
         """The client's connection is gone."""
         if self.is_done or self._client_has_left:
             return
-        if self._context.rules.drain_on_abort and self._is_request_complete and self._call is not None:
+        self._client_has_left = True
+        call, answer = self._call, self._answer
+        if call is not None and self._is_request_complete and self._context.rules.drain_on_abort:
             # The answer is read to its end for the record.
-            self._client_has_left = True
             self._is_holding = False
             self._outbound.clear()
-            self._call.resume_reading()
-            return
-        self._client_has_left = True
-        try:
-            self._end(Outcome.CLIENT_LEFT, None, None)
-        finally:
-            self._close()
-        self._context.sluice.deliver(self)
+            call.resume_reading()
+        elif answer is None or answer.length_bytes is not None or self._outbound or self._is_client_paused:
+            self._leave()
+        else:
+            # Programs close when they have read the last event, and what ends the framing may be an instant away.
+            self._is_awaiting_end = True
+            self._context.later(_END_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        if not self.is_done:
+            try:
+                self._end(Outcome.CLIENT_LEFT, None, None)
+            finally:
+                self._close()
+            self._context.sluice.deliver(self)
 
     def client_paused(self) -> None:
         """The client takes no more bytes for now."""
@@ -177,9 +187,12 @@ class ExchangeFlow:
         """The worker stops: the exchange is cut and recorded as such."""
         if self.is_done:
             return
-        self._is_broken = True
-        self._end(Outcome.PROXY_STOPPED, "drain", "the proxy was stopped before the answer was whole")
-        self._context.sluice.deliver(self)
+        if self._is_awaiting_end:
+            self._leave()
+        else:
+            self._is_broken = True
+            self._end(Outcome.PROXY_STOPPED, "drain", "the proxy was stopped before the answer was whole")
+            self._context.sluice.deliver(self)
         self._context.sluice.open()
 
     # What the upstream does, told by the pool (ResponseHandler).
@@ -210,6 +223,9 @@ class ExchangeFlow:
 
     def on_data(self, data: bytes) -> None:
         """The answer goes on."""
+        if self._is_awaiting_end:
+            self._leave()
+            return
         self._tee.response_chunk(data)
         if self._client_has_left:
             return
@@ -223,7 +239,8 @@ class ExchangeFlow:
         """The answer is whole; a tunnel ends so, too."""
         self._response_trailers = trailers
         self._is_request_complete = self._is_request_complete or self._request.upgrade is not None
-        self._end(Outcome.CLIENT_LEFT if self._client_has_left else Outcome.COMPLETED, None, None)
+        has_all = self._is_awaiting_end or not self._client_has_left
+        self._end(Outcome.COMPLETED if has_all else Outcome.CLIENT_LEFT, None, None)
 
     def on_failed(self, failure: UpstreamFailure) -> None:
         """The answer is not whole and will not be; or what it set off here failed at its very end."""
@@ -293,18 +310,11 @@ class ExchangeFlow:
             self._client.finish(self._response_trailers or [])
 
     def _start_call(self) -> None:
-        prepared, head, upload = self._prepared, self._request, self._upload
+        upload, self._upload = self._upload, []
         body = upload[0] if len(upload) == 1 else b"".join(upload)
-        upload.clear()
-        self._call = self._context.client.start(
-            prepared.upstream,
-            head.method,
-            prepared.upstream_head(self._length_digits),
-            body,
-            chunked=head.chunked,
-            is_whole=self._is_request_complete and not self._request_trailers,
-            upgrades=head.upgrade is not None,
-            handler=self,
+        is_whole = self._is_request_complete and not self._request_trailers
+        self._call = self._prepared.start(
+            self._context.client, self._length_digits, body, is_whole=is_whole, handler=self
         )
         if self._is_request_complete and self._request_trailers:
             self._call.finish(self._request_trailers)

@@ -253,6 +253,11 @@ def is_taken_off(name: bytes) -> bool:
     return len(name) <= _LONGEST_TAKEN_OFF_BYTES and _is_taken_off(name)
 
 
+def without_own(trailers: Headers) -> Headers:
+    """A request's trailers that go on."""
+    return [field for field in trailers if not is_own(field[0])] if trailers else trailers
+
+
 @lru_cache(maxsize=1024)
 def _is_taken_off(name: bytes) -> bool:
     return name.lower() in _TAKEN_OFF

@@ -13,7 +13,7 @@ from app.proxy.labels import NO_LABELS, Labels, read_labels
 from app.proxy.payloads import BeginTemplate
 from app.proxy.rules import ProxyRules
 from app.proxy.secrets import Redactor, credential_of, has_secret_bodies, tail_of
-from app.proxy.upstream import Upstream
+from app.proxy.upstream import ResponseHandler, Upstream, UpstreamCall, UpstreamClient
 
 _REMEMBERED = 256
 _LONGEST_HEAD_BYTES = 8 << 10
@@ -101,6 +101,27 @@ class PreparedRequest:
     def length_digits(self) -> bytes:
         """The value of Content-Length in this very head; empty where there is none."""
         return self.head.headers[self._length_place][1] if self._length_place >= 0 else b""
+
+    def start(
+        self,
+        client: UpstreamClient,
+        length_digits: bytes,
+        body: bytes,
+        *,
+        is_whole: bool,
+        handler: ResponseHandler,
+    ) -> UpstreamCall:
+        """Starts the call with what there is of the body; `is_whole` says that nothing follows it."""
+        return client.start(
+            self.upstream,
+            self.head.method,
+            self.upstream_head(length_digits),
+            body,
+            chunked=self.head.chunked,
+            is_whole=is_whole,
+            upgrades=self.head.upgrade is not None,
+            handler=handler,
+        )
 
     def upstream_head(self, length_digits: bytes) -> bytes:
         """The head that goes upstream for a body of this length, complete with its empty line."""

@@ -252,6 +252,43 @@ async def test_a_client_that_leaves_ends_the_upstream_call_within_a_second(tmp_p
         assert not proxy.context.flows
 
 
+async def test_a_client_that_leaves_with_the_whole_body_an_instant_before_its_end_has_it_all(tmp_path):
+    async def script(connection):
+        await connection.read_request()
+        await connection.send(SSE + b"e\r\ndata: [DONE]\n\n\r\n")
+        await asyncio.sleep(0.05)
+        await connection.send(b"0\r\n\r\n")
+
+    async with ScriptedUpstream(script) as upstream, running_proxy(tmp_path, upstream.address()) as proxy:
+        reader, writer = await proxy.connect()
+        writer.write(GET)
+        await reader.readuntil(b"[DONE]\n\n")
+        writer.close()
+        [recorded] = await proxy.ended()
+        assert (recorded.outcome, recorded.response) == ("completed", b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("rest", [b"3\r\nabc\r\n0\r\n\r\n", b""])
+async def test_a_client_that_leaves_before_the_last_bytes_of_the_body_has_left(tmp_path, rest):
+    async def script(connection):
+        await connection.read_request()
+        await connection.send(SSE + b"6\r\ndata: \r\n")
+        await asyncio.sleep(0.05)
+        await connection.send(rest)
+        await connection.read_to_end()
+
+    async with ScriptedUpstream(script) as upstream, running_proxy(tmp_path, upstream.address()) as proxy:
+        reader, writer = await proxy.connect()
+        writer.write(GET)
+        await reader.readuntil(b"data: ")
+        writer.close()
+        [recorded] = await proxy.ended()
+        assert (recorded.outcome, recorded.response) == ("client_left", b"data: ")
+        async with asyncio.timeout(5):
+            await upstream.connections[0].closed.wait()
+        assert not proxy.context.flows
+
+
 async def test_with_drain_on_abort_the_answer_is_read_to_its_end(tmp_path, shell):
     left = asyncio.Event()
 
