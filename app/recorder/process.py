@@ -15,6 +15,7 @@ from app.recorder.housekeeping import keep_horizon
 from app.recorder.loop import Recorder
 from app.recorder.prices import Prices
 from app.recorder.quarantine import QuarantineFolder
+from app.recorder.searchable import keep_searchable
 from app.recorder.status import RecorderStatus
 from app.recorder.tail import JournalTail
 from app.store.ingest import Ingest
@@ -61,6 +62,7 @@ async def run_recorder(
     task = spawn(recorder.run(stop), name="recorder")
     stopped = spawn(stop.wait(), name="recorder_stop")
     keeper = spawn(keep_horizon(options.admin_url or options.database_url, options.horizon), name="retention")
+    searchable = spawn(keep_searchable(options.database_url), name="searchable")
     _events.info("recorder_started", recorder=str(recorder_id))
     try:
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -70,9 +72,10 @@ async def run_recorder(
         else:
             task.result()
     finally:
-        for each in (task, stopped, keeper):
+        tasks = (task, stopped, keeper, searchable)
+        for each in tasks:
             each.cancel()
-        await asyncio.gather(task, stopped, keeper, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await pool.close()
         directory.unlock_recorder()
     _events.info("recorder_stopped", rows=status.rows)

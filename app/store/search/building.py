@@ -74,6 +74,13 @@ class Builder:
             pass
         return closed
 
+    async def has_work(self, now: datetime.datetime) -> bool:
+        """Whether a segment may be closed or merged."""
+        if await self._candidates(now):
+            return True
+        async with self._pool.transaction(readonly=True) as connection:
+            return await connection.fetchrow(self._sql["mergeable"]) is not None
+
     async def close_segment(self, project_id: int, period: Period, *, is_over: bool) -> Closed | None:
         """Closes the oldest full segment of a week's tail, or what is left where the week is over; None where there is
         none, or another builder is at work."""

@@ -12,14 +12,14 @@ from tests.store.samples import NOON_NS, talk
 
 SECOND_NS = 1_000_000_000
 ENGLISH = (
-    "the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one "
-    "you were her all she there would their we him been has when who will more no if out so said what up its about than "
-    "into them can only other new some could time these two may then do first any my now such like our over man me even "
-    "most made after also did many before must through back years where much your way well down should because each"
+    "the of and to in is that for it as was with be by on not he his but at are this have from or had an they which "
+    "one you were her all she there would their we him been has when who will more no if out so said what up its about "
+    "than into them can only other new some could time these two may then do first any my now such like our over man "
+    "me even most made after also did many before must through back years where much your way well down because each"
 ).split()
 CODE = (
     "def class return import self None True False for in range(len(items)): await async with open(path) as file: "
-    "print(f'{name}={value!r}') lambda x: x**2 raise ValueError('no') if __name__ == '__main__': np.zeros((3, 4)) {} [] "
+    "print(f'{name}={value!r}') lambda x: x**2 raise ValueError('no') if __name__ == '__main__': np.zeros((3, 4)) {} "
     'SELECT * FROM t WHERE id = $1; git commit -m "fix" <div class="a"> &amp; /usr/local/bin 0x1F 3.14e-10 camelCase'
 ).split()
 RANGES = {
