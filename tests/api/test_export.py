@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import io
@@ -12,9 +13,14 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
+from app.api.export import MOST_AT_ONCE
 from app.api.exporter import PAGE
 from app.api.schemas import ExchangeDetail
+from app.export import parquet
 from app.export.formats import FORMATS
+from app.store.query import Query
+from app.store.stored import Page
+from app.telemetry.tasks import spawn
 from tests.store.samples import NOON_NS, record, talk
 
 SECOND_NS = 1_000_000_000
@@ -151,6 +157,31 @@ async def test_a_client_says_how_it_is_compressed(console, accepted, coding):
 async def test_what_is_malformed_is_named(console, query, param):
     answer = await console.get(f"/api/export?{query}")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_without_pyarrow_the_answer_says_what_to_install(console, monkeypatch):
+    monkeypatch.setattr(parquet, "is_installed", lambda: False)
+    answer = await console.get("/api/export?format=parquet")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "not_installed")
+    assert "pip install 'verbatim-proxy[parquet]'" in answer.json()["error"]["message"]
+
+
+async def test_more_exports_than_may_run_are_told_when_to_come_back(console, monkeypatch):
+    await console.ingest.deliver([exchange(1)])
+    gate = asyncio.Event()
+
+    async def held(*_):
+        await gate.wait()
+        return Page([], has_more=False)
+
+    monkeypatch.setattr(Query, "list_exchanges", held)
+    running = [spawn(console.get("/api/export?format=csv"), name="export") for _ in range(MOST_AT_ONCE)]
+    await asyncio.sleep(1.0)
+    answer = await console.get("/api/export?format=csv")
+    gate.set()
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+    assert [(await each).status_code for each in running] == [200] * MOST_AT_ONCE
+    assert (await console.get("/api/export?format=csv")).status_code == 200
 
 
 async def test_a_damaged_exchange_is_told_without_messages_and_the_export_goes_on(
