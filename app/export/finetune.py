@@ -126,7 +126,7 @@ def _judge_answer(answer: list[dict[str, Any]]) -> None:
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any] | None:
-    """One message of an example; None where it holds thoughts alone."""
+    """One message of an example; None where it holds thoughts alone, or is an earlier answer that holds nothing."""
     role = _ROLES.get(message["role"])
     if role is None:
         raise _LeftOut("tools" if message["role"] == "function" else "role")
@@ -144,7 +144,9 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any] | None:
     if message.get("name") and _NAME.fullmatch(message["name"]) and role in ("system", "user", "assistant"):
         made["name"] = message["name"]
     if "content" not in made and "tool_calls" not in made:
-        if message.get("reasoning") or _kinds(message) & set(_PASSED_OVER):
+        is_thought = message.get("reasoning") or _kinds(message) & set(_PASSED_OVER)
+        if is_thought or (role == "assistant" and message["direction"] == "request"):
+            # Programs send an empty text before the calls that belong to it.
             return None
         raise _LeftOut("empty")
     return made

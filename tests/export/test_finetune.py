@@ -62,6 +62,7 @@ def test_a_chat_becomes_an_example_that_teaches_its_last_answer_alone():
 def test_calls_of_functions_and_what_they_gave_are_kept_with_the_tools_that_were_offered():
     said = (
         message("user", "Look"),
+        message("assistant", ""),
         message("assistant", "I will."),
         message("assistant", None, tool_calls=[call("a"), call("b", arguments=None)]),
         message("tool", "42", tool_call_id="b"),
