@@ -14,6 +14,7 @@ import pytest
 from app.telemetry.tasks import spawn
 from tests.api.conftest import TOKEN, running_console
 from tests.cli.asked import on_terminal, verbatim
+from tests.cli.processes import REPOSITORY
 from tests.store.samples import NOON_NS, record, talk
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil[red]x[/red]"
@@ -195,6 +196,22 @@ async def test_the_local_console_and_its_token_are_found_in_the_data_directory(c
     (tmp_path / "mine").write_text(f"{TOKEN}\n")
     done = await verbatim(console.url, "list", token=f"@{tmp_path / 'mine'}")
     assert (done.code, done.errors) == (0, "")
+
+
+@pytest.mark.parametrize("verb", ["list --limit 1000", "export", "show last"])
+async def test_a_reader_that_has_enough_ends_it_quietly(console, verb):
+    await console.ingest.deliver([said("x" * 500_000, "y"), *(record() for _ in range(500))])
+    program = shlex.join(
+        [sys.executable, "-m", "app", *verb.split(), "--server", console.url, "--token", TOKEN]
+    )
+    process = await asyncio.create_subprocess_shell(
+        f"{program} | head -c 1",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert (len(output), errors) == (1, b"")
 
 
 async def test_a_console_that_is_away_or_unknown_is_one_line(tmp_path):
