@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from app.clock import monotonic_ns
 from app.errors import StoreError, StoreMisconfiguredError, StoreUnavailableError
+from app.store.search.terms import TermsError
 from app.telemetry.logs import EventLogger, event_logger
 
 RETRY_SECONDS = 5
@@ -110,6 +111,12 @@ def install_error_answers(application: FastAPI) -> None:
     application.add_exception_handler(ApiError, on_api_error)
     application.add_exception_handler(HTTPException, on_http_error)
     application.add_exception_handler(RequestValidationError, on_invalid)
+
+    async def on_terms_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, TermsError)
+        return _answer(ApiError(400, f"q, character {error.position}: {error}.", code="bad_query", param="q"))
+
+    application.add_exception_handler(TermsError, on_terms_error)
     application.add_exception_handler(StoreError, on_store_error)
 
 

@@ -74,7 +74,7 @@ class Exporter:
                 pending = b""
             if not page.has_more or len(exchanges) < len(page.exchanges):
                 break
-            after = exchanges[-1].id
+            after = page.resume_after or exchanges[-1].id
             left = None if left is None else left - len(exchanges)
         yield pending + compressor.compress(await asyncio.to_thread(writer.end)) + compressor.flush()
 

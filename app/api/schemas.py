@@ -57,6 +57,12 @@ class FilterParameters(BaseModel):
     upstream_id: Name | None = Field(
         None, description="The provider's id of the answer: `chatcmpl-…`, `resp_…`."
     )
+    q: str | None = Field(
+        None,
+        max_length=4096,
+        description="What was said, in either direction and any script: words that are all said, wherever they stand, "
+        '`"a phrase"`, and `-word` for one that is not.',
+    )
     since: Time | None = Field(
         None, description="Begun at this time or later: 2026-11-22T10:00:00Z or 2026-11-22."
     )
@@ -84,6 +90,18 @@ class Usage(BaseModel):
     output_audio_tokens: int | None
     input_image_tokens: int | None
     output_image_tokens: int | None
+
+
+class Snippet(BaseModel):
+    """Where a word was said."""
+
+    message: int = Field(description="Which of the exchange's `messages`, from 0.")
+    text: str
+    highlights: list[tuple[int, int]] = Field(
+        description="Where the words stand in it: characters from and to before."
+    )
+    begins: bool = Field(description="The message begins here.")
+    ends: bool = Field(description="The message ends here.")
 
 
 class Exchange(BaseModel):
@@ -192,14 +210,25 @@ class ExchangeDetail(Exchange):
     )
 
 
+class ListedExchange(Exchange):
+    """One exchange of a list."""
+
+    snippets: list[Snippet] | None = Field(None, description="Of a search: where the words were said.")
+
+
 class ExchangeList(BaseModel):
     """A page."""
 
     object: Literal["list"]
-    data: list[Exchange]
+    data: list[ListedExchange]
     first_id: str | None
-    last_id: str | None
+    last_id: str | None = Field(
+        description="For the `after` of the next page; where the search timed out, how far it came."
+    )
     has_more: bool
+    timed_out: bool = Field(
+        description="The search took too long and gives what it found; more may follow `last_id`."
+    )
 
 
 class ConversationParameters(BaseModel):

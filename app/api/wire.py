@@ -13,6 +13,7 @@ from fastapi import Response
 
 from app.exchange import KeptHeaders
 from app.store.record import ChunkTime
+from app.store.search.snippets import Snippet
 from app.store.stored import Page, RecorderStatus, StoredConversation, StoredExchange, StoredHeaders
 
 _TOKENS = (
@@ -70,12 +71,17 @@ def exchange(stored: StoredExchange) -> dict[str, Any]:
 def page(found: Page) -> dict[str, Any]:
     """A page in OpenAI's envelope of lists."""
     data = [exchange(each) for each in found.exchanges]
+    if found.snippets is not None:
+        for each, stored in zip(data, found.exchanges, strict=True):
+            each["snippets"] = [_snippet(one) for one in found.snippets.get(stored.id, ())]
+    last_id = data[-1]["id"] if data else None
     return {
         "object": "list",
         "data": data,
         "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
+        "last_id": last_id if found.resume_after is None else str(found.resume_after),
         "has_more": found.has_more,
+        "timed_out": found.resume_after is not None,
     }
 
 
@@ -153,6 +159,16 @@ def milliseconds(microseconds: int | None) -> float | None:
 def money(dollars: Decimal | None) -> str | None:
     """US dollars as a decimal string, never with an exponent."""
     return None if dollars is None else f"{dollars:f}"
+
+
+def _snippet(snippet: Snippet) -> dict[str, Any]:
+    return {
+        "message": snippet.message,
+        "text": snippet.text,
+        "highlights": snippet.highlights,
+        "begins": snippet.begins,
+        "ends": snippet.ends,
+    }
 
 
 def _usage(stored: StoredExchange) -> dict[str, int | None] | None:

@@ -70,8 +70,8 @@ def row(exchange: Mapping[str, Any]) -> tuple[object, ...]:
 
 def preview(exchange: Mapping[str, Any]) -> str:
     """Where the words were found, else the beginnings of both sides."""
-    if snippet := exchange.get("snippet"):
-        return str(snippet)
+    if snippets := exchange.get("snippets"):
+        return " … ".join(" ".join(str(each["text"]).split()) for each in snippets)
     return " → ".join(
         text for text in (exchange["request_preview"], exchange["response_preview"]) if text is not None
     )

@@ -33,6 +33,8 @@ class Filter:
     method: str | None = None
     conversation: str | None = None
     """Its id, or its name."""
+    q: str | None = None
+    """What was said (search/terms.py); lists and tails take it."""
 
     def bounds(self, after: uuid.UUID | None, order: Order) -> tuple[uuid.UUID, uuid.UUID]:
         """The first id that is wanted and the first that no longer is, for the page that follows `after`."""
@@ -47,6 +49,10 @@ class Filter:
     def can_match(self) -> bool:
         """False where a value is one that no row can have, which PostgreSQL would refuse."""
         return (self.status is None or 0 <= self.status < 1 << 15) and all(map(_is_text, self._texts()))
+
+    def has_index(self) -> bool:
+        """Whether a condition leads to few exchanges by an index."""
+        return any((self.model, self.user, self.key, self.upstream_id, self.conversation))
 
     def parameters(self, project_id: int | None) -> tuple[Any, ...]:
         """The values of query.sql's conditions, in their order."""

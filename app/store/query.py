@@ -16,6 +16,8 @@ from app.store.filter import HIGHEST_ID, Filter, Order
 from app.store.pieces import decode_chunk_times
 from app.store.pool import Pool
 from app.store.record import ChunkTime
+from app.store.search.listing import SearchedLists
+from app.store.search.terms import parse_terms
 from app.store.statements import statements
 from app.store.stored import (
     Account,
@@ -48,13 +50,17 @@ class Query:
         self._pool = pool
         self._sql = statements("query")
         self._bodies = BodyReader(pool)
+        self._searched = SearchedLists()
         self.contents = ContentReader(pool)
         """Reads what is kept of whole pages."""
 
     async def list_exchanges(
         self, wanted: Filter, limit: int = 20, after: uuid.UUID | None = None, order: Order = "desc"
     ) -> Page:
-        """The page of at most `limit` (1 to PAGE_MAX) exchanges that follow `after`, with previews."""
+        """The page of at most `limit` (1 to PAGE_MAX) exchanges that follow `after`, with previews.
+
+        Raises TermsError where the filter's `q` cannot be read.
+        """
         limit = min(max(limit, 1), PAGE_MAX)
         low, high = wanted.bounds(after, order)
         if low >= high or not wanted.can_match():
@@ -64,6 +70,11 @@ class Query:
             project_id = _project_id(projects, wanted.project)
             if project_id is None and wanted.project is not None:
                 return Page([], has_more=False)
+            if wanted.q is not None:
+                project_ids = list(projects) if project_id is None else [project_id]
+                return await self._search(
+                    connection, wanted, projects, project_ids, limit, (low, high), order
+                )
             statement = self._sql["list_newest" if order == "desc" else "list_oldest"]
             rows = await connection.fetch(statement, low, high, limit + 1, *wanted.parameters(project_id))
             previews = await self._previews(connection, rows[:limit])
@@ -97,6 +108,10 @@ class Query:
             rows = await connection.fetch(
                 self._sql["list_among"], low, high, ids, *wanted.parameters(project_id)
             )
+            if wanted.q is not None:
+                places = [(row["project_id"], row["id"]) for row in rows]
+                said = await self._searched.among(connection, parse_terms(wanted.q), places)
+                rows = [row for row in rows if row["id"] in said]
             previews = await self._previews(connection, rows)
         return [_exchange(row, projects, previews) for row in rows]
 
@@ -197,6 +212,29 @@ class Query:
             if row is None:
                 return None, None
             return row, await connection.fetchrow(self._sql["transcript"], row["project_id"], exchange_id)
+
+    async def _search(
+        self,
+        connection: Connection,
+        wanted: Filter,
+        projects: dict[int, str],
+        project_ids: list[int],
+        limit: int,
+        span: tuple[uuid.UUID, uuid.UUID],
+        order: Order,
+    ) -> Page:
+        terms = parse_terms(wanted.q or "")
+        found = await self._searched.find(connection, wanted, terms, project_ids, limit, span, order)
+        if not found.ids:
+            return Page([], found.has_more, {}, found.resume_after)
+        bounds = (min(found.ids), max(found.ids))
+        rows = await connection.fetch(self._sql["exchanges"], found.ids, *bounds)
+        rows.sort(key=lambda row: row["id"], reverse=order == "desc")
+        previews = await self._previews(connection, rows)
+        places = [(row["project_id"], row["id"]) for row in rows]
+        snippets = await self._searched.snippets(connection, terms, places)
+        exchanges = [_exchange(row, projects, previews) for row in rows]
+        return Page(exchanges, found.has_more, snippets, found.resume_after)
 
     async def _projects(self, connection: Connection) -> dict[int, str]:
         return {row["id"]: row["name"] for row in await connection.fetch(self._sql["projects"])}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import decimal
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.exchange import KeptHeaders
+from app.store.search.snippets import Snippet
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,10 @@ class Page:
 
     exchanges: list[StoredExchange]
     has_more: bool
+    snippets: Mapping[uuid.UUID, Sequence[Snippet]] | None = None
+    """Where words were said; None where none were looked for."""
+    resume_after: uuid.UUID | None = None
+    """Looking took too long: the next page follows this id, and all before was looked at."""
 
 
 @dataclass(frozen=True, slots=True)

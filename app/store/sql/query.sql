@@ -59,6 +59,46 @@ WHERE id = ANY($3::uuid[]) AND id >= $1::uuid AND id < $2::uuid
         WHERE n.name = $14 AND ($4::int4 IS NULL OR n.project_id = $4)
     ) || $15::uuid));
 
+-- matching_among: Ids of those of some exchanges that are between two ids and wanted.
+SELECT id FROM exchanges
+WHERE id = ANY($3::uuid[]) AND id >= $1::uuid AND id < $2::uuid
+    AND ($4::int4 IS NULL OR project_id = $4)
+    AND ($5::text IS NULL OR model = $5)
+    AND ($6::text IS NULL OR path = $6)
+    AND ($7::int2 IS NULL OR status = $7)
+    AND ($8::text IS NULL OR outcome = $8)
+    AND ($9::text IS NULL OR end_user = $9)
+    AND ($10::text IS NULL OR key = $10)
+    AND ($11::text IS NULL OR upstream_id = $11)
+    AND ($12::text IS NULL OR upstream = $12)
+    AND ($13::text IS NULL OR method = $13)
+    AND ($14::text IS NULL OR conversation_id = ANY(ARRAY(
+        SELECT n.conversation_id FROM conversation_names AS n
+        WHERE n.name = $14 AND ($4::int4 IS NULL OR n.project_id = $4)
+    ) || $15::uuid));
+
+-- matching: Some exchanges between two ids that are wanted, in no order.
+SELECT project_id, id FROM exchanges
+WHERE id >= $1::uuid AND id < $2::uuid
+    AND ($4::int4 IS NULL OR project_id = $4)
+    AND ($5::text IS NULL OR model = $5)
+    AND ($6::text IS NULL OR path = $6)
+    AND ($7::int2 IS NULL OR status = $7)
+    AND ($8::text IS NULL OR outcome = $8)
+    AND ($9::text IS NULL OR end_user = $9)
+    AND ($10::text IS NULL OR key = $10)
+    AND ($11::text IS NULL OR upstream_id = $11)
+    AND ($12::text IS NULL OR upstream = $12)
+    AND ($13::text IS NULL OR method = $13)
+    AND ($14::text IS NULL OR conversation_id = ANY(ARRAY(
+        SELECT n.conversation_id FROM conversation_names AS n
+        WHERE n.name = $14 AND ($4::int4 IS NULL OR n.project_id = $4)
+    ) || $15::uuid))
+LIMIT $3::int8;
+
+-- exchanges: Exchanges by their ids.
+SELECT * FROM exchanges WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid;
+
 -- moment: The clock, and which transactions are under way: the oldest one, and the first that has not begun.
 SELECT
     clock_timestamp() AS now,
