@@ -37,7 +37,7 @@ def casing_of(text: str, folded: str) -> bytes | None:
     else:
         pairs = enumerate(zip(text, folded, strict=True))
         capitals = [place for place, (was, now) in pairs if was != now and now.upper() == was]
-    if len(capitals) * 3 > len(text):
+    if not capitals or len(capitals) * 3 > len(text):
         return None
     steps = bytearray()
     last = -1
