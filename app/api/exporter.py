@@ -75,6 +75,8 @@ class Exporter:
             if not page.has_more or len(exchanges) < len(page.exchanges):
                 break
             after = page.resume_after or exchanges[-1].id
+            if _is_beyond(after, last, wanted.order):
+                break
             left = None if left is None else left - len(exchanges)
         yield pending + compressor.compress(await asyncio.to_thread(writer.end)) + compressor.flush()
 

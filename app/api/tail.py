@@ -19,6 +19,7 @@ from app.clock import monotonic_ns
 from app.errors import StoreUnavailableError
 from app.store.filter import LOWEST_ID, Filter
 from app.store.query import Query as StoreQuery
+from app.store.search.terms import parse_terms
 from app.store.tail import Cursor, Tail
 
 POLL_SECONDS = 0.5
@@ -55,6 +56,8 @@ def tail_routes(store: StoreQuery, stopping: asyncio.Event) -> APIRouter:
         say that the connection lives. Without `Last-Event-ID` it begins now.
         """
         refuse_repeated(request)
+        if parameters.q is not None:
+            parse_terms(parameters.q)  # what is wrong in it is an answer, not the end of a stream
         cursor = await _cursor(store, last_event_id)
         if slots.locked():
             message = f"{MOST_AT_ONCE} tails are open; ask again when one has ended."

@@ -22,6 +22,7 @@ from app.store.query import Query
 from app.store.stored import Page
 from app.telemetry.tasks import spawn
 from tests.store.samples import NOON_NS, record, talk
+from tests.store.search.corpus import saying
 
 SECOND_NS = 1_000_000_000
 
@@ -157,6 +158,17 @@ async def test_a_client_says_how_it_is_compressed(console, accepted, coding):
 async def test_what_is_malformed_is_named(console, query, param):
     answer = await console.get(f"/api/export?{query}")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_an_export_takes_words(console):
+    texts = ["Wo ist die Katze?", "龙猫在哪里？", "Katzen!"]
+    await console.ingest.deliver(
+        [saying(text, at_ns=NOON_NS + at * SECOND_NS) for at, text in enumerate(texts)]
+    )
+    for query, count in (("katze", 2), ("龙猫", 1), ("hund", 0)):
+        assert len(await lines(console, f"format=jsonl&messages=false&q={query}")) == count
+    answer = await console.get('/api/export?format=csv&q="open')
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "q")
 
 
 async def test_without_pyarrow_the_answer_says_what_to_install(console, monkeypatch):

@@ -17,6 +17,7 @@ from app.telemetry.tasks import spawn
 from tests.api.conftest import TOKEN
 from tests.product import running_product
 from tests.store.samples import record
+from tests.store.search.corpus import saying
 
 
 async def events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, str]]:
@@ -113,9 +114,21 @@ def read_all(client: socket.socket) -> str:
     return b"".join(pieces).decode()
 
 
-async def test_what_is_malformed_is_named(console):
-    answer = await console.get("/api/tail?limit=3")
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "limit")
+@pytest.mark.parametrize(("query", "param"), [("limit=3", "limit"), ('q="open', "q"), ("q=", "q")])
+async def test_what_is_malformed_is_named(console, query, param):
+    answer = await console.get(f"/api/tail?{query}")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_a_tail_takes_words(console):
+    ready = asyncio.Event()
+    following = spawn(take(console, 2, "?q=katze", ready=ready), name="follow")
+    await ready.wait()
+    sent = [saying("Wo ist die Katze?"), saying("龙猫"), saying("x", "Katzen!")]
+    for each in sent:
+        await console.ingest.deliver([each])
+    found = [json.loads(each["data"])["id"] for each in await following]
+    assert found == [str(uuid.UUID(bytes=sent[at].id)) for at in (0, 2)]
 
 
 async def test_a_console_that_stops_ends_its_tails_properly(database_url, tmp_path):

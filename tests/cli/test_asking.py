@@ -16,6 +16,7 @@ from tests.api.conftest import TOKEN, running_console
 from tests.cli.asked import on_terminal, verbatim
 from tests.cli.processes import REPOSITORY
 from tests.store.samples import NOON_NS, record, talk
+from tests.store.search.corpus import saying
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil[red]x[/red]"
 STEERING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e]")
@@ -139,6 +140,19 @@ async def test_a_curl_command_sends_the_same_bytes_again(console, body, tmp_path
         assert arguments[arguments.index(b"--data-raw") + 1] == body
     else:
         assert (tmp_path / "out.in").read_bytes() == body
+
+
+async def test_a_search_shows_where_the_words_were_said(console):
+    sent = [saying("Wo ist die Katze?"), saying("龙猫在哪里？", f"{HOSTILE} 龙猫")]
+    await console.ingest.deliver(sent)
+    (line,) = (await verbatim(console.url, "search", "龙猫")).text.splitlines()
+    assert json.loads(line)["id"] == id_of(sent[1])
+    shown = await on_terminal(console.url, "search", "龙猫")
+    assert "龙猫在哪里" in shown
+    assert steering(shown) == []
+    assert (await verbatim(console.url, "search", "hund")).output == b""
+    done = await verbatim(console.url, "search", '"open')
+    assert (done.code, "the console says 400: q, character" in done.errors) == (1, True)
 
 
 async def test_conversations_are_listed(console):
