@@ -80,9 +80,10 @@ def test_hostile_bodies_give_bounded_facts() -> None:
     deep: Any = {}
     for _ in range(80):
         deep = {"a": deep, "b": [deep]} if len(json.dumps(deep)) < 10_000 else {"a": deep}
-    wide = {str(n): n for n in range(100_000)}
-    odd = {"a\0b": "\ud800", "n": float("inf"), "\ud83d": "x" * 10_000, "big": 10**400}
-    for body in (deep, wide, odd, {"a": [wide] * 3}):
+    wide: dict[str, object] = {str(n): n for n in range(100_000)}
+    odd: dict[str, object] = {"a\0b": "\ud800", "n": float("inf"), "\ud83d": "x" * 10_000, "big": 10**400}
+    bodies: list[dict[str, object]] = [deep, wide, odd, {"a": [wide] * 3}]
+    for body in bodies:
         text = read_facts(body, body, TextCleaner())
         assert text is None or len(text.encode()) <= FACTS_BYTES
         assert text is None or "\0" not in text

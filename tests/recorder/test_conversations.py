@@ -132,7 +132,9 @@ async def test_of_what_is_not_to_be_kept_no_key_is(folder: Path, rows: Rows) -> 
     writer.close()
     async with recording(options_of(folder, rows)):
         pass
-    found = await rows.rows("SELECT answer_key, request_sha256, conversation_id FROM exchanges ORDER BY started_at")
+    found = await rows.rows(
+        "SELECT answer_key, request_sha256, conversation_id FROM exchanges ORDER BY started_at"
+    )
     assert [(row["answer_key"], row["request_sha256"]) for row in found] == [(None, None)] * 2
     assert [row["conversation_id"] is None for row in found] == [True, False]
     assert await rows.value("SELECT count(*) FROM messages") == 0
