@@ -3,7 +3,7 @@
     python -m bench.growth [--runs 100] [--turns 50] [--stream]
 
 A hundred runs go on side by side, turn by turn, through a journal and a recorder; sizes are those of all tables and
-indexes. The last line says whether turns 91 to 100 add what turns 6 to 15 added, where there are as many.
+indexes but those of search. The last line says whether turns 91 to 100 add what turns 6 to 15 added, where there are as many.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid
 LEFT JOIN pg_class AS parent ON parent.oid = i.inhparent
 WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
 """
+_SEARCH = "search_"
 _ASKED = [
     (b"accept", b"application/json"),
     (b"accept-encoding", b"gzip, deflate"),
@@ -60,7 +61,7 @@ class Growth:
     tables: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Bytes of the table alone, and with its indexes and TOAST, by name."""
     after_turns: list[int] = field(default_factory=list)
-    """Bytes of everything after each turn of all runs."""
+    """Bytes of everything but search, after each turn of all runs."""
     differing: int = 0
     """Bodies that did not come back."""
 
@@ -164,7 +165,14 @@ async def _sizes(url: str, growth: Growth, turns: int = 1) -> None:
         tables[row["name"]] = (table_bytes + row["table_bytes"], total_bytes + row["bytes"])
     await connection.close()
     growth.tables = tables
-    growth.after_turns += [sum(total_bytes for _, total_bytes in tables.values())] * turns
+    growth.after_turns += [_bytes_of(tables, is_search=False)] * turns
+
+
+def _bytes_of(tables: dict[str, tuple[int, int]], *, is_search: bool) -> int:
+    """Bytes of the record, or of what makes it searchable, which is judged apart."""
+    return sum(
+        total_bytes for name, (_, total_bytes) in tables.items() if name.startswith(_SEARCH) == is_search
+    )
 
 
 async def _differing(url: str, digests: dict[uuid.UUID, tuple[bytes, bytes]]) -> int:
@@ -189,6 +197,8 @@ def _report(growth: Growth) -> None:
         f"{growth.exchanges} exchanges, {growth.request_bytes:,} bytes of requests, 1/{growth.ratio:.1f} of them stored"
     )
     print(f"{growth.differing} bodies differ from the wire")
+    search_bytes = _bytes_of(growth.tables, is_search=True)
+    print(f"search takes {search_bytes:,} bytes more, 1/{growth.request_bytes / max(1, search_bytes):.1f}")
     for name, (table_bytes, total_bytes) in sorted(growth.tables.items(), key=lambda item: -item[1][1]):
         if total_bytes >= growth.exchanges * 10:
             print(
