@@ -37,7 +37,7 @@ def search(
     limit: Limit = 20,
     oldest: Oldest = False,
 ) -> None:
-    """Search everything that was said, in either direction and any script."""
+    """Search everything that was said, in either direction and any script; `search rebuild` makes the search anew."""
     show_list(asked, [("q", words), *asked.filters], limit, oldest=oldest)
 
 

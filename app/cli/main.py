@@ -18,6 +18,7 @@ from app.cli.export import export
 from app.cli.journal import journal
 from app.cli.list_exchanges import list_exchanges, search
 from app.cli.proxy import proxy
+from app.cli.rebuild_search import or_rebuild
 from app.cli.record import record
 from app.cli.recost import recost
 from app.cli.redecode import redecode
@@ -62,7 +63,8 @@ def command_line() -> typer.Typer:
         "tail": tail,
     }
     for name, ask in asking_of_many.items():
-        commands.command(name)(asking(ask))
+        verb_of = asking(ask)
+        commands.command(name)(or_rebuild(verb_of) if ask is search else verb_of)
     commands.command()(asking(show, with_filters=False))
     commands.command()(asking(conversations, with_filters=False))
     commands.add_typer(db())

@@ -84,17 +84,10 @@ class Redecoder:
 
     async def _again(self, kept: Kept) -> Redecoded | None:
         """The exchange as it is read now; None where its bodies are not to be had, or too large."""
-        request, response = await self._redecoding.bodies(kept)
-        if request is None or any(
-            body is not None and body.length_bytes > MAX_DECODED_BYTES for body in (request, response)
-        ):
+        read = await read_again(self._redecoding, kept)
+        if read is None:
             return None
-        asked, told = await _whole(request), await _whole(response)
-        extensions = None
-        if kept.record.status == 101:
-            extensions = await self._redecoding.response_header(kept, b"sec-websocket-extensions")
-        decoded = decode_exchange(_request(kept.record, asked), _response(kept.record, told, extensions))
-        is_whole = len(asked) == kept.record.request_bytes and len(told) == kept.record.response_bytes
+        decoded, is_whole = read
         record = replace(
             kept.record,
             stream=decoded.stream,
@@ -130,6 +123,22 @@ class Redecoder:
         old = replace(record.usage, verbatim=new.verbatim, counted_object=new.counted_object)
         same = replace(new, **{name: getattr(old, name) for name in _PRICED})
         return same if same == old else new
+
+
+async def read_again(redecoding: Redecoding, kept: Kept) -> tuple[Decoded, bool] | None:
+    """What an exchange's kept bytes mean, and whether they are whole; None where they are gone, or too large."""
+    request, response = await redecoding.bodies(kept)
+    if request is None or any(
+        body is not None and body.length_bytes > MAX_DECODED_BYTES for body in (request, response)
+    ):
+        return None
+    asked, told = await _whole(request), await _whole(response)
+    extensions = None
+    if kept.record.status == 101:
+        extensions = await redecoding.response_header(kept, b"sec-websocket-extensions")
+    decoded = decode_exchange(_request(kept.record, asked), _response(kept.record, told, extensions))
+    is_whole = len(asked) == kept.record.request_bytes and len(told) == kept.record.response_bytes
+    return decoded, is_whole
 
 
 async def _whole(body: StoredBody | None) -> bytes:

@@ -12,6 +12,17 @@ INSERT INTO search_tail (project_id, exchange_id, message, folded, casing)
 SELECT * FROM unnest($1::int4[], $2::uuid[], $3::int4[], $4::text[], $5::bytea[])
 ON CONFLICT (project_id, exchange_id, message) DO NOTHING;
 
+-- searched: Which of these exchanges between two ids are searched (ids, lowest id, highest id, first week, last week).
+SELECT exchange_id FROM search_tail
+WHERE exchange_id = ANY($1::uuid[]) AND exchange_id BETWEEN $2::uuid AND $3::uuid
+UNION
+SELECT exchange_id FROM search_text
+WHERE project_id IN (SELECT id FROM projects) AND exchange_id = ANY($1::uuid[]) AND week BETWEEN $4::date AND $5::date;
+
+-- parents: What some exchanges between two ids continue (ids, lowest id, highest id).
+SELECT id, parent_id FROM exchanges
+WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid AND parent_id IS NOT NULL;
+
 -- erase_tail: Takes out of the tail what exchanges said (project, ids, lowest id, highest id).
 DELETE FROM search_tail
 WHERE project_id = $1::int4 AND exchange_id = ANY($2::uuid[]) AND exchange_id BETWEEN $3::uuid AND $4::uuid;
