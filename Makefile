@@ -1,11 +1,11 @@
-# run, test, check, lock, bench, soak. PYTHON picks the interpreter (3.11 to 3.14), VENV the environment.
+# run, test, check, lock, bench, bench-query (ARGS="--rows 200000"), soak. PYTHON picks the interpreter (3.11 to 3.14), VENV the environment.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --require-hashes
 
 .DELETE_ON_ERROR:
-.PHONY: run test check lock bench soak clean
+.PHONY: run test check lock bench bench-query soak clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python -m app serve
@@ -23,6 +23,9 @@ lock: $(VENV)/dev.stamp
 bench: $(VENV)/project.stamp
 	@test -x bench/run || { echo "make bench: bench/run is not there" >&2; exit 1; }
 	PATH="$(abspath $(BIN)):$$PATH" bench/run
+
+bench-query: $(VENV)/project.stamp
+	PATH="$(abspath $(BIN)):$$PATH" bench/query $(ARGS)
 
 soak: $(VENV)/project.stamp
 	@test -x scripts/soak || { echo "make soak: scripts/soak is not there" >&2; exit 1; }
