@@ -1,0 +1,105 @@
+"""A search reads by its indexes, in the weeks and blocks that it is asked for, at its sixth run, too."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import random
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.store.filter import HIGHEST_ID, LOWEST_ID
+from app.store.ingest import Ingest
+from app.store.partitions import Partitions
+from app.store.pool import Pool
+from app.store.statements import statements
+from tests.store.search.corpus import exchanges
+from tests.store.search.test_searching import close
+from tests.store.test_partitions import DAY
+
+WEEK_START = datetime.date(2026, 11, 16)
+
+
+@pytest.fixture
+async def filled(pool: Pool, ingest: Ingest) -> Pool:
+    """A week of four segments and a tail among five weeks."""
+    await Partitions(pool).make_for(DAY + datetime.timedelta(days=7 * each) for each in range(-2, 3))
+    chance = random.Random(9)
+    for _ in range(4):
+        await ingest.deliver(exchanges(chance, 200))
+        await close(pool)
+    await ingest.deliver(exchanges(chance, 200))
+    async with pool.maintenance() as connection:
+        await connection.execute("ANALYZE")
+    return pool
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for each in plan.get("Plans", []):
+        yield from nodes(each)
+
+
+async def explained(pool: Pool, name: str, *parameters: Any) -> list[dict[str, Any]]:
+    async with pool.transaction(readonly=True) as connection:
+        await connection.execute(statements("search")["limit_searching"])
+        statement = statements("search")[name]
+        for _ in range(6):
+            await connection.fetch(statement, *parameters)
+        [top] = json.loads(
+            await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *parameters)
+        )
+    return [each for each in nodes(top["Plan"]) if each.get("Actual Loops")]
+
+
+def tables(read: list[dict[str, Any]]) -> set[str]:
+    return {each["Relation Name"] for each in read if "Relation Name" in each}
+
+
+SPAN = (LOWEST_ID, HIGHEST_ID)
+WORD = "e"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "table"),
+    [
+        ("tail_newest", (1, WORD, *SPAN, 20), "search_tail"),
+        ("tail_oldest", (1, WORD, *SPAN, 20), "search_tail"),
+        ("tail_many_newest", (1, [WORD, "a"], *SPAN, 20, 2), "search_tail"),
+        ("verify_one", (1, WEEK_START, [1, 1024], WORD, *SPAN), "search_text"),
+        ("verify_many", (1, WEEK_START, [1, 1024], [WORD, "a"], *SPAN, 2), "search_text"),
+        ("slices", (1, WEEK_START, [0, 1, 2, 3], 0, [0, 7, 19], [1, 129, 1], 8), "search_sig"),
+        ("segment_texts", (1, WEEK_START, 0, 160), "search_text"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+async def test_a_search_reads_by_index_and_in_its_week(
+    filled: Pool, name: str, parameters: tuple[Any, ...], table: str
+) -> None:
+    read = await explained(filled, name, *parameters)
+    scans = {each["Node Type"] for each in read if "Relation Name" in each}
+    assert scans <= {"Index Scan", "Index Only Scan"}, scans
+    touched = {each for each in tables(read) if "2026_11_16" in each}
+    assert touched == {f"{table}_w2026_11_16"}
+    if table != "search_tail":
+        assert tables(read) == touched
+
+
+async def test_verifying_a_block_reads_its_rows_and_no_others(filled: Pool) -> None:
+    read = await explained(filled, "verify_one", 1, WEEK_START, [3], "zzqqxx", *SPAN)
+    [scan] = [each for each in read if each.get("Relation Name") == "search_text_w2026_11_16"]
+    assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= 16
+
+
+async def test_exchanges_of_a_filter_are_searched_by_their_ids(filled: Pool) -> None:
+    async with filled.transaction(readonly=True) as connection:
+        rows = await connection.fetch("SELECT id FROM exchanges ORDER BY id LIMIT 20")
+    ids = [uuid.UUID(str(row["id"])) for row in rows]
+    read = await explained(filled, "among", 1, ids, [WORD], 1, WEEK_START, WEEK_START)
+    assert {each["Node Type"] for each in read if "Relation Name" in each} <= {
+        "Index Scan",
+        "Index Only Scan",
+    }
