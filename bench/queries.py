@@ -21,6 +21,7 @@ from app.store.filter import Filter
 from app.store.ingest import Ingest
 from app.store.pool import Pool
 from app.store.query import Query
+from app.store.record import Record
 from app.store.search.building import Builder
 from app.store.search.searching import Search, Wanted
 from app.store.search.terms import Terms
@@ -93,7 +94,7 @@ async def _load(pool: Pool, rows: int) -> list[tuple[uuid.UUID, str]]:
                     sample[chance.randrange(SAMPLE)] = (uuid.UUID(bytes=record.id), text)
         if number % 20 == 0:
             cpu = time.process_time()
-            closed += await builder.run_once(utc_now())
+            closed += await builder.run_once(batch[-1][0].started_at)
             built += time.process_time() - cpu
     cpu = time.process_time()
     closed += await builder.run_once(utc_now())
@@ -110,8 +111,8 @@ async def _load(pool: Pool, rows: int) -> list[tuple[uuid.UUID, str]]:
 
 
 def _batched(
-    made: Iterator[tuple[object, list[str]]],
-) -> Iterator[tuple[tuple[object, list[str]], ...]]:
+    made: Iterator[tuple[Record, list[str]]],
+) -> Iterator[tuple[tuple[Record, list[str]], ...]]:
     while batch := tuple(itertools.islice(made, BATCH)):
         yield batch
 

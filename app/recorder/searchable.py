@@ -15,6 +15,8 @@ from app.store.pool import Pool
 from app.store.search.building import Builder
 from app.telemetry.logs import event_logger
 
+FIRST_LOOK_SECONDS = 2.0
+"""What was left at a restart comes first."""
 LOOK_SECONDS = 5.0
 RETRY_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -27,6 +29,7 @@ async def keep_searchable(url: str, look_seconds: float = LOOK_SECONDS) -> None:
     pool = Pool(url, size=1, application="verbatim search")
     builder = Builder(pool)
     try:
+        await asyncio.sleep(FIRST_LOOK_SECONDS)
         while True:
             pause = look_seconds
             try:
