@@ -70,7 +70,9 @@ WORD = "e"
         ("tail_oldest", (1, WORD, *SPAN, 20), "search_tail"),
         ("tail_many_newest", (1, [WORD, "a"], *SPAN, 20, 2), "search_tail"),
         ("verify_one", (1, WEEK_START, [1, 1024], WORD, *SPAN), "search_text"),
+        ("verify_one", (1, WEEK_START, list(range(0, 4096, 64)), "zzqqxx", *SPAN), "search_text"),
         ("verify_many", (1, WEEK_START, [1, 1024], [WORD, "a"], *SPAN, 2), "search_text"),
+        ("verify_many", (1, WEEK_START, list(range(0, 4096, 64)), ["zzqqxx", "a"], *SPAN, 2), "search_text"),
         ("slices", (1, WEEK_START, [0, 1, 2, 3], 0, [0, 7, 19], [1, 129, 1], 8), "search_sig"),
         ("segment_texts", (1, WEEK_START, 0, 160), "search_text"),
     ],
@@ -92,6 +94,16 @@ async def test_verifying_a_block_reads_its_rows_and_no_others(filled: Pool) -> N
     read = await explained(filled, "verify_one", 1, WEEK_START, [3], "zzqqxx", *SPAN)
     [scan] = [each for each in read if each.get("Relation Name") == "search_text_w2026_11_16"]
     assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= 16
+
+
+async def test_verifying_many_blocks_reads_each_by_its_rows(filled: Pool) -> None:
+    blocks = [segment * 1024 + block for segment in range(4) for block in range(20)]
+    for name, parameters in (("verify_one", ("zzqqxx", *SPAN)), ("verify_many", (["zzqqxx", "e"], *SPAN, 2))):
+        read = await explained(filled, name, 1, WEEK_START, blocks, *parameters)
+        loops = [
+            each["Actual Loops"] for each in read if each.get("Relation Name") == "search_text_w2026_11_16"
+        ]
+        assert loops[0] == len(blocks)
 
 
 async def test_exchanges_of_a_filter_are_searched_by_their_ids(filled: Pool) -> None:
