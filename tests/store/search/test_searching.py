@@ -21,6 +21,7 @@ from tests.store.samples import NOON_NS
 from tests.store.search.corpus import SECOND_NS, exchanges, saying, substring
 from tests.store.test_partitions import DAY
 
+pytestmark = pytest.mark.timeout(180)  # each fills a record, and scans it to compare
 WEEK = period_of("week", DAY)
 
 
@@ -76,7 +77,6 @@ async def filled(pool: Pool, ingest: Ingest, chance: random.Random) -> list[Reco
     return records
 
 
-@pytest.mark.timeout(180)
 async def test_random_substrings_in_all_scripts_find_their_exchange(pool: Pool, ingest: Ingest) -> None:
     chance = random.Random(20261118)
     records = await filled(pool, ingest, chance)
