@@ -40,8 +40,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # A stamp is newer than its lock when what is locked is installed.
+# The command without an install of the project, so that `make run` needs nothing to build it.
 $(VENV)/run.stamp: requirements.lock | $(BIN)/python
 	$(PIP) -r requirements.lock
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m app "$$@"\n' "$(CURDIR)" "$(abspath $(BIN))/python" >$(BIN)/verbatim
+	@chmod +x $(BIN)/verbatim
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock | $(BIN)/python

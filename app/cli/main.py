@@ -36,7 +36,7 @@ EXIT_MISUSED = 2
 def run() -> None:
     """The console script. Exit codes: 0 done, 1 failed, 2 wrong settings or arguments."""
     try:
-        command_line()()
+        command_line()(prog_name="verbatim")
     except VerbatimError as error:
         print(f"verbatim: {error}", file=sys.stderr)
         sys.exit(EXIT_MISUSED if isinstance(error, ConfigError) else EXIT_FAILED)
