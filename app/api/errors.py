@@ -37,6 +37,7 @@ class ApiError(Exception):
         *,
         code: str | None = None,
         param: str | None = None,
+        kind: str = "verbatim_error",
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
@@ -44,12 +45,13 @@ class ApiError(Exception):
         self.message = message
         self.code = code or _CODES.get(status, "error")
         self.param = param
+        self.kind = kind
         self.headers = dict(headers or {})
 
 
 def envelope(error: ApiError) -> bytes:
     """The JSON body of an error."""
-    told = {"message": error.message, "type": "verbatim_error", "param": error.param, "code": error.code}
+    told = {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}
     return json.dumps({"error": told}).encode()
 
 
@@ -85,13 +87,14 @@ def install_error_answers(application: FastAPI) -> None:
             message = "There is nothing under this path; /docs lists what there is."
         elif error.status_code == 405:
             message = f"This path does not take {request.method}."
-        return _answer(ApiError(error.status_code, message, headers=error.headers))
+        return _answer(ApiError(error.status_code, message, headers=error.headers, kind=_kind(request)))
 
-    async def on_invalid(_: Request, error: Exception) -> Response:
+    async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"][1:]) or None
-        return _answer(ApiError(400, f"{param}: {first['msg']}" if param else str(first["msg"]), param=param))
+        message = f"{param}: {first['msg']}" if param else str(first["msg"])
+        return _answer(ApiError(400, message, param=param, kind=_kind(request)))
 
     async def on_store_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, StoreError)
@@ -118,6 +121,11 @@ def install_error_answers(application: FastAPI) -> None:
 
     application.add_exception_handler(TermsError, on_terms_error)
     application.add_exception_handler(StoreError, on_store_error)
+
+
+def _kind(request: Request) -> str:
+    """The type of an error in what was asked: below /v1/ it is OpenAI's."""
+    return "invalid_request_error" if request.url.path.startswith("/v1/") else "verbatim_error"
 
 
 def _away(message: str, code: str | None) -> ApiError:

@@ -41,7 +41,7 @@ async def messages_of(store: Query, read: MessageReader, stored: StoredExchange)
         response = await store.response_body(stored.id)
         if request is None and response is None:
             return None
-        asked, told = await _whole(request), await _whole(response)
+        asked, told = await whole_body(request), await whole_body(response)
         extensions = await _extensions(store, stored)
     except (StoreUnavailableError, StoreMisconfiguredError):
         raise
@@ -66,7 +66,8 @@ async def _extensions(store: Query, stored: StoredExchange) -> str | None:
     return b", ".join(values).decode("latin-1") or None
 
 
-async def _whole(body: StoredBody | None) -> bytes | None:
+async def whole_body(body: StoredBody | None) -> bytes | None:
+    """All of a body; None where it is too large to be read."""
     if body is None:
         return b""
     if body.length_bytes > MAX_READ_BYTES:

@@ -22,6 +22,7 @@ from app.api.export import export_routes
 from app.api.exporter import FieldsReader
 from app.api.guard import Guard
 from app.api.messages import MessageReader
+from app.api.openai import ObjectsReader, openai_routes
 from app.api.reference import reference_page
 from app.api.status import status_routes
 from app.api.tail import tail_routes
@@ -49,10 +50,12 @@ def create_console(
     close: Callable[[], Awaitable[None]] = _nothing_to_close,
     *,
     read_fields: FieldsReader = _no_fields,
+    read_objects: ObjectsReader | None = None,
 ) -> FastAPI:
     """The console over a store, for whoever bears the token with this SHA-256 and names one of these hosts.
 
-    `read_messages` makes messages of kept bytes, `read_fields` what else a request sets; `close` runs when the server
+    `read_messages` makes messages of kept bytes, `read_fields` what else a request sets,
+    `read_objects` the objects of OpenAI's read API (none: there is no `/v1/`); `close` runs when the server
     stops.
     """
 
@@ -75,6 +78,8 @@ def create_console(
     console.include_router(export_routes(store, read_messages, read_fields))
     console.include_router(tail_routes(store, stopping))
     console.include_router(status_routes(store))
+    if read_objects is not None:
+        console.include_router(openai_routes(store, read_objects))
     console.state.stopping = stopping
     install_error_answers(console)
     console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash)

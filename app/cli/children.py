@@ -121,14 +121,20 @@ def console(settings: Settings, url: str, sockets: list[socket.socket], token: s
     """The console."""
     from app.api.guard import token_hash
     from app.api.server import create_console, run_console
-    from app.cli.messages import read_messages, read_request_fields
+    from app.cli.messages import read_messages, read_openai_objects, read_request_fields
     from app.store.pool import Pool
     from app.store.query import Query
 
     pool = Pool(url, application="verbatim console")
     hosts = settings.console_host_names()
     made = create_console(
-        Query(pool), token_hash(token), hosts, read_messages, pool.close, read_fields=read_request_fields
+        Query(pool),
+        token_hash(token),
+        hosts,
+        read_messages,
+        pool.close,
+        read_fields=read_request_fields,
+        read_objects=read_openai_objects,
     )
     run_console(made, sockets)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.decode.folded import read_objects
 from app.decode.shown import request_fields, shown_messages
 from app.decode.values import Request, Response
 from app.exchange import Outcome
@@ -14,22 +15,30 @@ def read_messages(
     stored: StoredExchange, request: bytes | None, response: bytes | None, extensions: str | None = None
 ) -> list[dict[str, object]]:
     """The messages of an exchange whose bodies are these; None is one too large to be read."""
-    return shown_messages(
-        _request(stored, request),
-        Response(
-            status=stored.status,
-            content_type=stored.response_content_type,
-            content_encoding=stored.response_content_encoding,
-            body=response,
-            complete=stored.outcome == Outcome.COMPLETED.value,
-            extensions=extensions,
-        ),
-    )
+    return shown_messages(_request(stored, request), _response(stored, response, extensions))
+
+
+def read_openai_objects(
+    stored: StoredExchange, request: bytes | None, response: bytes | None, *, is_chat: bool
+) -> tuple[dict[str, object], dict[str, object]]:
+    """What was asked and answered as JSON objects; a stream is folded into one."""
+    return read_objects(_request(stored, request), _response(stored, response), is_chat=is_chat)
 
 
 def read_request_fields(stored: StoredExchange, request: bytes | None) -> dict[str, object]:
     """What the request's JSON sets beside what was said: tools, temperature, …"""
     return request_fields(_request(stored, request))
+
+
+def _response(stored: StoredExchange, body: bytes | None, extensions: str | None = None) -> Response:
+    return Response(
+        status=stored.status,
+        content_type=stored.response_content_type,
+        content_encoding=stored.response_content_encoding,
+        body=body,
+        complete=stored.outcome == Outcome.COMPLETED.value,
+        extensions=extensions,
+    )
 
 
 def _request(stored: StoredExchange, body: bytes | None) -> Request:
