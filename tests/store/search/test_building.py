@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import random
+import subprocess
 import sys
 import uuid
 
@@ -173,3 +174,9 @@ async def test_what_is_erased_is_in_no_table_and_found_no_more(
     assert (await find(pool, "a")).ids == []
     async for _ in Builder(pool).rebuild():
         pass
+
+
+def test_numpy_is_loaded_by_the_builder_alone() -> None:
+    loaded = "import sys, app.recorder.process, app.store.search.process, app.store.query; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
