@@ -3,7 +3,8 @@
     python -m bench.growth [--runs 100] [--turns 50] [--stream]
 
 A hundred runs go on side by side, turn by turn, through a journal and a recorder; sizes are those of all tables and
-indexes but those of search. The last line says whether turns 91 to 100 add what turns 6 to 15 added, where there are as many.
+indexes but those of search. The last line says whether turns 91 to 100 add what turns 6 to 15 added, where there are
+as many.
 """
 
 from __future__ import annotations
