@@ -122,14 +122,8 @@ class Search:
         self, connection: Connection, project_id: int, terms: Terms, ids: Sequence[uuid.UUID]
     ) -> set[uuid.UUID]:
         """Which of these exchanges say the words: for filters that leave few, up to some thousand."""
-        if not ids:
-            return set()
-        sql = statements("search")
-        await connection.execute(sql["limit_searching"])
-        weeks = (week_of_id(min(ids).bytes), week_of_id(max(ids).bytes))
-        words = [*terms.wanted, *terms.unwanted]
-        rows = await connection.fetch(sql["among"], project_id, list(ids), words, len(terms.wanted), *weeks)
-        return {row["exchange_id"] for row in rows}
+        await connection.execute(statements("search")["limit_searching"])
+        return await among(connection, project_id, terms, ids)
 
 
 class _Run:
@@ -211,17 +205,14 @@ class _Run:
         low, high = self._tails[project_id]
         most = max(TAIL_CHUNK, self._wanted.limit + 1)
         name = "newest" if self._sign > 0 else "oldest"
-        if len(self._words) == 1:
-            rows = await self._connection.fetch(
-                self._sql[f"tail_{name}"], project_id, self._words[0], low, high, most
-            )
-        else:
-            rows = await self._connection.fetch(
-                self._sql[f"tail_many_{name}"],
-                *(project_id, self._words, low, high, most, len(self._wanted.terms.wanted)),
-            )
+        # Each text is looked at for one word; the others are looked for in the exchanges that say it.
+        word = max(self._wanted.terms.wanted, key=len)
+        rows = await self._connection.fetch(self._sql[f"tail_{name}"], project_id, word, low, high, most)
         ids = [row["exchange_id"] for row in rows]
-        await self._accept(ids)
+        wanted: Sequence[uuid.UUID] = ids
+        if len(self._words) > 1:
+            wanted = list(await among(self._connection, project_id, self._wanted.terms, ids))
+        await self._accept(wanted)
         if len(ids) < most:
             del self._tails[project_id]
         elif self._sign > 0:
@@ -309,6 +300,21 @@ class _Run:
         new = [each for each in dict.fromkeys(ids) if each not in self._hits]
         if new:
             self._hits.update(await self._wanted.accept(new) if self._wanted.accept else new)
+
+
+async def among(
+    connection: Connection, project_id: int, terms: Terms, ids: Sequence[uuid.UUID]
+) -> set[uuid.UUID]:
+    """Which of these exchanges say the words; the planner keeps to indexes already."""
+    if not ids:
+        return set()
+    weeks = (week_of_id(min(ids).bytes), week_of_id(max(ids).bytes))
+    words = [*terms.wanted, *terms.unwanted]
+    rows = await connection.fetch(
+        statements("search")["among"],
+        *(project_id, sorted(set(ids)), words, len(terms.wanted), *weeks),
+    )
+    return {row["exchange_id"] for row in rows}
 
 
 def _blocks_of(slices: Sequence[bytes], expected: int, width: int, blocks: int) -> Sequence[int]:

@@ -70,28 +70,6 @@ WHERE project_id = $1::int4 AND exchange_id >= $3::uuid AND exchange_id < $4::uu
 ORDER BY exchange_id
 LIMIT $5::int8;
 
--- tail_many_newest: The same for several words (how many of the first must be said, the others must not).
-SELECT exchange_id FROM search_tail AS s, LATERAL (
-    SELECT bit_or(CASE WHEN strpos(s.folded, w.word) > 0 THEN 1 << (w.number::int4 - 1) ELSE 0 END) AS words
-    FROM unnest($2::text[]) WITH ORDINALITY AS w (word, number)
-) AS found
-WHERE project_id = $1::int4 AND exchange_id >= $3::uuid AND exchange_id < $4::uuid
-GROUP BY exchange_id
-HAVING bit_or(found.words) = (1 << $6::int4) - 1
-ORDER BY exchange_id DESC
-LIMIT $5::int8;
-
--- tail_many_oldest: The same, the oldest first.
-SELECT exchange_id FROM search_tail AS s, LATERAL (
-    SELECT bit_or(CASE WHEN strpos(s.folded, w.word) > 0 THEN 1 << (w.number::int4 - 1) ELSE 0 END) AS words
-    FROM unnest($2::text[]) WITH ORDINALITY AS w (word, number)
-) AS found
-WHERE project_id = $1::int4 AND exchange_id >= $3::uuid AND exchange_id < $4::uuid
-GROUP BY exchange_id
-HAVING bit_or(found.words) = (1 << $6::int4) - 1
-ORDER BY exchange_id
-LIMIT $5::int8;
-
 -- segments: Closed segments with exchanges between two ids (projects, weeks, from id, before id).
 SELECT project_id, week, segment, level, blocks, first_id, last_id FROM search_segments
 WHERE project_id = ANY($1::int4[]) AND week BETWEEN $2::date AND $3::date

@@ -177,6 +177,7 @@ async def test_what_is_erased_is_in_no_table_and_found_no_more(
 
 
 def test_numpy_is_loaded_by_the_builder_alone() -> None:
-    loaded = "import sys, app.recorder.process, app.store.search.process, app.store.query; print('numpy' in sys.modules)"
+    modules = "app.recorder.process, app.store.search.process, app.store.query"
+    loaded = f"import sys, {modules}; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -68,7 +68,6 @@ WORD = "e"
     [
         ("tail_newest", (1, WORD, *SPAN, 20), "search_tail"),
         ("tail_oldest", (1, WORD, *SPAN, 20), "search_tail"),
-        ("tail_many_newest", (1, [WORD, "a"], *SPAN, 20, 2), "search_tail"),
         ("verify_one", (1, WEEK_START, [1, 1024], WORD, *SPAN), "search_text"),
         ("verify_one", (1, WEEK_START, list(range(0, 4096, 64)), "zzqqxx", *SPAN), "search_text"),
         ("verify_many", (1, WEEK_START, [1, 1024], [WORD, "a"], *SPAN, 2), "search_text"),
