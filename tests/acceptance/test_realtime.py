@@ -99,7 +99,7 @@ async def converse(base_url: str) -> list[str]:
 
 async def test_a_session_with_the_sdk_is_the_same_and_its_messages_and_usage_are_on_record(tmp_path):
     async with serve(realtime_upstream, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+        port = next(iter(server.sockets)).getsockname()[1]
         direct = await converse(f"http://127.0.0.1:{port}")
         async with running_product(tmp_path / "data", upstream=f"http://127.0.0.1:{port}") as product:
             assert await converse(product.proxy_url) == direct
@@ -130,7 +130,7 @@ async def test_a_compressed_session_is_read_too(tmp_path):
     async with (
         serve(realtime_upstream, "127.0.0.1", 0, compression="deflate") as server,
         running_product(
-            tmp_path / "data", upstream=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            tmp_path / "data", upstream=f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
         ) as product,
     ):
         async with connect(

@@ -219,7 +219,7 @@ async def realtime(connection: ServerConnection) -> None:
 async def test_a_real_websocket_client_and_server_notice_nothing(tmp_path):
     key = "sk-canary-0123456789abcdef"
     async with serve(realtime, "127.0.0.1", 0, subprotocols=["realtime"], max_size=None) as server:  # type: ignore[list-item]
-        port = server.sockets[0].getsockname()[1]
+        port = next(iter(server.sockets)).getsockname()[1]
         async with running_proxy(tmp_path, Upstream("v1", "http", "127.0.0.1", port)) as proxy:
             async with connect(
                 f"ws://127.0.0.1:{proxy.port}/v1/realtime?model=m",
