@@ -96,6 +96,13 @@ CREATE INDEX exchanges_by_request ON exchanges (project_id, substr(request_sha25
 CREATE INDEX exchanges_by_conversation ON exchanges (project_id, conversation_id)
     WHERE conversation_id IS NOT NULL;
 CREATE INDEX exchanges_by_recorded_at ON exchanges (recorded_at);
+-- What is rare, and lists in other orders than that of time.
+CREATE INDEX exchanges_by_status ON exchanges (project_id, status, id) WHERE status <> 200;
+CREATE INDEX exchanges_by_outcome ON exchanges (project_id, outcome, id) WHERE outcome <> 'completed';
+CREATE INDEX exchanges_by_tags ON exchanges USING gin (tags jsonb_path_ops) WHERE tags <> '{}';
+CREATE INDEX exchanges_by_duration ON exchanges (project_id, duration_us, id);
+CREATE INDEX exchanges_by_tokens ON exchanges (project_id, total_tokens, id) WHERE total_tokens IS NOT NULL;
+CREATE INDEX exchanges_by_cost ON exchanges (project_id, cost, id) WHERE cost IS NOT NULL;
 
 -- What LOG=full keeps beyond the row in exchanges. Each of head, tip and tail is a node in pieces. A body that was cut is
 -- the chain that ends in its head (tools, system prompt, large parts), the one that ends in its tip (the talk), and its
@@ -362,4 +369,4 @@ CREATE TABLE erasure_progress (
     PRIMARY KEY (erasure_id, recorder_id)
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '4'), ('min_writer', '1');
+INSERT INTO meta (key, value) VALUES ('schema_version', '5'), ('min_writer', '1');

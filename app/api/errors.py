@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from app.clock import monotonic_ns
 from app.errors import StoreError, StoreMisconfiguredError, StoreUnavailableError
+from app.store.filters.errors import FilterError
 from app.store.search.terms import TermsError
 from app.telemetry.logs import EventLogger, event_logger
 
@@ -115,17 +116,28 @@ def install_error_answers(application: FastAPI) -> None:
     application.add_exception_handler(HTTPException, on_http_error)
     application.add_exception_handler(RequestValidationError, on_invalid)
 
-    async def on_terms_error(_: Request, error: Exception) -> Response:
-        assert isinstance(error, TermsError)
-        return _answer(ApiError(400, f"q, character {error.position}: {error}.", code="bad_query", param="q"))
-
-    application.add_exception_handler(TermsError, on_terms_error)
+    _install_query_errors(application)
     application.add_exception_handler(StoreError, on_store_error)
 
 
 def _kind(request: Request) -> str:
     """The type of an error in what was asked: below /v1/ it is OpenAI's."""
     return "invalid_request_error" if request.url.path.startswith("/v1/") else "verbatim_error"
+
+
+def _install_query_errors(application: FastAPI) -> None:
+    """For questions that cannot be read."""
+
+    async def on_terms_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, TermsError)
+        return _answer(ApiError(400, f"q, character {error.position}: {error}.", code="bad_query", param="q"))
+
+    async def on_filter_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, FilterError)
+        return _answer(ApiError(400, f"{error}.", code="bad_filter", param=error.param))
+
+    application.add_exception_handler(TermsError, on_terms_error)
+    application.add_exception_handler(FilterError, on_filter_error)
 
 
 def _away(message: str, code: str | None) -> ApiError:

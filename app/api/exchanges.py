@@ -15,7 +15,6 @@ from app.api.errors import ApiError
 from app.api.messages import MessageReader, messages_of
 from app.api.schemas import ChunkList, ErrorAnswer, ExchangeDetail, ExchangeList, ListParameters
 from app.store.bodies import StoredBody
-from app.store.filter import Filter
 from app.store.query import Query as StoreQuery
 from app.store.stored import StoredExchange
 
@@ -39,11 +38,23 @@ def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRoute
 
     @routes.get("/api/exchanges", response_model=ExchangeList, responses=_ERRORS)
     async def list_exchanges(request: Request, parameters: Parameters) -> Response:
-        """A page of exchanges, newest first: metadata and previews, never whole bodies."""
+        """A page of exchanges, newest first: metadata and previews, never whole bodies.
+
+        Besides the filters below there are `tag.NAME=VALUE`, and `request.PATH` and `response.PATH` with `=`, `!=`,
+        `<`, `<=`, `>`, `>=`, `~` (contains), such as `response.choices[0].finish_reason=length`; `PATH=` asks whether
+        it is there.
+        """
         refuse_repeated(request)
-        wanted = Filter(**parameters.model_dump(exclude={"limit", "after", "order"}))
-        found = await store.list_exchanges(wanted, parameters.limit, parameters.after, parameters.order)
-        return wire.answer(wire.page(found))
+        wanted = parameters.filter()
+        if wanted.q is not None and parameters.sort != "started_at":
+            raise ApiError(400, "sort: what q finds comes in the order of time", param="sort")
+        found = await store.list_exchanges(
+            wanted, parameters.limit, parameters.after, parameters.order, parameters.sort
+        )
+        page = wire.page(found)
+        if parameters.count:
+            page |= wire.total(await store.count_exchanges(wanted))
+        return wire.answer(page)
 
     @routes.get("/api/exchanges/{exchange_id}", response_model=ExchangeDetail, responses=_ERRORS)
     async def show_exchange(exchange_id: ExchangeId) -> Response:

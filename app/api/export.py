@@ -20,7 +20,6 @@ from app.api.messages import MessageReader
 from app.api.schemas import ErrorAnswer, FilterParameters
 from app.export import parquet
 from app.export.formats import FORMATS, FormatName, Options
-from app.store.filter import Filter
 from app.store.query import Query as StoreQuery
 
 MOST_AT_ONCE = 4
@@ -120,9 +119,8 @@ class _Export(StreamingResponse):
 
 def _wanted(parameters: ExportParameters) -> Wanted:
     with_header = parameters.after is None if parameters.header is None else parameters.header
-    own = set(ExportParameters.model_fields) - set(Filter.__dataclass_fields__)
     return Wanted(
-        filter=Filter(**parameters.model_dump(exclude=own)),
+        filter=parameters.filter(),
         order=parameters.order,
         after=parameters.after,
         limit=parameters.limit,

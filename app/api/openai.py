@@ -132,6 +132,7 @@ class _Record:
                 place = stored.id
             if not page.has_more:
                 return _envelope(items, has_more=False)
+            place = page.resume_after or place
         return _envelope(items, has_more=True)
 
     async def _listed(self, stored: StoredExchange, metadata: Fields) -> Fields | None:

@@ -8,73 +8,94 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.clock import utc_now
+from app.store.filter import Filter
+from app.store.filters.reading import read_filter
 
 Name = Annotated[str, Field(max_length=1024)]
 
 
-def _mend_time(value: object) -> object:
-    """A `+` that a client forgot to escape has become a space: 2026-11-22T10:00:00 01:00."""
-    if isinstance(value, str) and len(value) == 25 and value[19] == " ":
-        return f"{value[:19]}+{value[20:]}"
-    if isinstance(value, str) and len(value) == 10:
-        return f"{value}T00:00:00Z"
-    return value
-
-
-Time = Annotated[AwareDatetime, BeforeValidator(_mend_time)]
-
-
 class FilterParameters(BaseModel):
-    """Which exchanges; several filters hold together."""
+    """Which exchanges; several filters hold together. store/filters/reading.py reads their values."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "description": "Besides, `tag.NAME=VALUE`, and questions about what was set and told: `request.PATH` and "
+            "`response.PATH` with `=`, `!=`, `<`, `<=`, `>`, `>=`, `~`."
+        },
+    )
 
-    project: Name | None = Field(None, description="Project; all projects where it is left out.")
-    model: Name | None = Field(None, description="Model asked for.")
-    upstream: Name | None = Field(None, description="Name of the upstream; the default one is `v1`.")
-    method: Name | None = Field(None, description="HTTP method.")
-    path: Name | None = Field(None, description="Path as the client sent it, without the query.")
-    status: int | None = Field(None, ge=100, le=599, description="HTTP status of the answer.")
-    outcome: (
-        Literal[
-            "completed",
-            "client_left",
-            "upstream_failed",
-            "upstream_timed_out",
-            "refused",
-            "proxy_failed",
-            "proxy_stopped",
-            "proxy_crashed",
-        ]
-        | None
-    ) = Field(None, description="How the exchange ended.")
-    user: Name | None = Field(None, description="User of the exchange.")
-    key: Name | None = Field(None, description="Fingerprint of the credential.")
-    conversation: Name | None = Field(
+    project: str | None = Field(None, description="Project; all projects where it is left out.")
+    model: str | None = Field(None, description="Model asked for.")
+    upstream: str | None = Field(None, description="Name of the upstream; the default one is `v1`.")
+    method: str | None = Field(None, description="HTTP method.")
+    path: str | None = Field(None, description="Path as the client sent it, without the query.")
+    status: str | None = Field(
+        None, description="HTTP status of the answer: `404`, `4xx`, `400-409`, or several with commas."
+    )
+    outcome: str | None = Field(
+        None,
+        description="How the exchange ended: completed, client_left, upstream_failed, upstream_timed_out, refused, "
+        "proxy_failed, proxy_stopped, proxy_crashed.",
+    )
+    user: str | None = Field(None, description="User of the exchange.")
+    key: str | None = Field(None, description="Fingerprint of the credential.")
+    conversation: str | None = Field(
         None, description="Id of a conversation, or the name that a client (or the provider) gave it."
     )
-    upstream_id: Name | None = Field(
+    upstream_id: str | None = Field(
         None, description="The provider's id of the answer: `chatcmpl-…`, `resp_…`."
     )
+    finish_reason: str | None = Field(None, description="Why the model ended: `stop`, `length`, …")
+    stream: str | None = Field(None, description="`true` or `false`: whether the answer was streamed.")
     q: str | None = Field(
         None,
         max_length=4096,
         description="What was said, in either direction and any script: words that are all said, wherever they stand, "
         '`"a phrase"`, and `-word` for one that is not.',
     )
-    since: Time | None = Field(
-        None, description="Begun at this time or later: 2026-11-22T10:00:00Z or 2026-11-22."
+    since: str | None = Field(
+        None,
+        description="Begun at this time or later: `2026-11-22T10:00:00Z`, `2026-11-22`, or so long ago: `30m`, `7d`.",
     )
-    until: Time | None = Field(None, description="Begun before this time.")
+    until: str | None = Field(None, description="Begun before this time.")
+    min_duration_ms: str | None = Field(None, description="Took so many milliseconds, or more.")
+    max_duration_ms: str | None = Field(None, description="Took so many milliseconds, or less.")
+    min_ttft_ms: str | None = Field(
+        None, description="Milliseconds to the first byte of the answer's body, at least."
+    )
+    max_ttft_ms: str | None = Field(None, description="The same, at most.")
+    min_input_tokens: str | None = Field(None, description="Tokens of input, at least.")
+    max_input_tokens: str | None = Field(None, description="Tokens of input, at most.")
+    min_output_tokens: str | None = Field(None, description="Tokens of output, at least.")
+    max_output_tokens: str | None = Field(None, description="Tokens of output, at most.")
+    min_cost: str | None = Field(None, description="US dollars, at least.")
+    max_cost: str | None = Field(None, description="US dollars, at most.")
+
+    def filter(self) -> Filter:
+        """The filter that is asked for. Raises FilterError, TermsError."""
+        given = {name: getattr(self, name) for name in FilterParameters.model_fields}
+        pairs = [(name, value) for name, value in given.items() if value is not None]
+        return read_filter([*pairs, *(self.model_extra or {}).items()], utc_now())
 
 
 class ListParameters(FilterParameters):
-    """Which exchanges, and how many."""
+    """Which exchanges, how many, in which order."""
 
     after: uuid.UUID | None = Field(None, description="The `last_id` of the page before.")
     limit: int = Field(20, ge=1, le=1000, description="Longest page.")
-    order: Literal["desc", "asc"] = Field("desc", description="`desc`: newest first; `asc`: oldest first.")
+    order: Literal["desc", "asc"] = Field(
+        "desc", description="`desc`: newest first, or the most; `asc`: oldest first, or the least."
+    )
+    sort: Literal["started_at", "duration_ms", "total_tokens", "cost"] = Field(
+        "started_at",
+        description="Sorted by anything but time, exchanges of which the value is unknown are left out; what `q` finds "
+        "comes in the order of time.",
+    )
+    count: bool = Field(False, description="Gives `total`, up to 10,000.")
 
 
 class Usage(BaseModel):
@@ -223,12 +244,18 @@ class ExchangeList(BaseModel):
     data: list[ListedExchange]
     first_id: str | None
     last_id: str | None = Field(
-        description="For the `after` of the next page; where the search timed out, how far it came."
+        description="For the `after` of the next page; where looking took too long, how far it came."
     )
     has_more: bool
-    timed_out: bool = Field(
-        description="The search took too long and gives what it found; more may follow `last_id`."
+    incomplete: bool = Field(
+        description="Looking took too long and gives what it found; more may follow `last_id`."
     )
+    total: int | None = Field(
+        None,
+        description="With `count`: how many there are on all pages, at most 10,000; null where counting takes too "
+        "long, and with `q`.",
+    )
+    total_is_capped: bool | None = Field(None, description="With `count`: there are more than `total`.")
 
 
 class ConversationParameters(BaseModel):

@@ -17,9 +17,8 @@ from app.api.exchanges import refuse_repeated
 from app.api.schemas import ErrorAnswer, FilterParameters
 from app.clock import monotonic_ns
 from app.errors import StoreUnavailableError
-from app.store.filter import LOWEST_ID, Filter
+from app.store.filter import LOWEST_ID
 from app.store.query import Query as StoreQuery
-from app.store.search.terms import parse_terms
 from app.store.tail import Cursor, Tail
 
 POLL_SECONDS = 0.5
@@ -56,14 +55,13 @@ def tail_routes(store: StoreQuery, stopping: asyncio.Event) -> APIRouter:
         say that the connection lives. Without `Last-Event-ID` it begins now.
         """
         refuse_repeated(request)
-        if parameters.q is not None:
-            parse_terms(parameters.q)  # what is wrong in it is an answer, not the end of a stream
+        wanted = parameters.filter()  # what is wrong in it is an answer, not the end of a stream
         cursor = await _cursor(store, last_event_id)
         if slots.locked():
             message = f"{MOST_AT_ONCE} tails are open; ask again when one has ended."
             raise ApiError(429, message, code="too_many_tails", headers={"Retry-After": "10"})
         await slots.acquire()
-        events = _events(Tail(store, Filter(**parameters.model_dump()), cursor), stopping)
+        events = _events(Tail(store, wanted, cursor), stopping)
         return _EventStream(events, slots.release)
 
     return routes

@@ -12,6 +12,7 @@ import msgspec
 from fastapi import Response
 
 from app.exchange import KeptHeaders
+from app.store.pages import COUNTED_MOST
 from app.store.record import ChunkTime
 from app.store.search.snippets import Snippet
 from app.store.stored import Page, RecorderStatus, StoredConversation, StoredExchange, StoredHeaders
@@ -81,8 +82,15 @@ def page(found: Page) -> dict[str, Any]:
         "first_id": data[0]["id"] if data else None,
         "last_id": last_id if found.resume_after is None else str(found.resume_after),
         "has_more": found.has_more,
-        "timed_out": found.resume_after is not None,
+        "incomplete": found.resume_after is not None,
     }
+
+
+def total(count: int | None) -> dict[str, Any]:
+    """How many exchanges there are on all pages, as far as they were counted."""
+    if count is None:
+        return {"total": None, "total_is_capped": None}
+    return {"total": min(count, COUNTED_MOST), "total_is_capped": count > COUNTED_MOST}
 
 
 def detail(

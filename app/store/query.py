@@ -13,6 +13,9 @@ from app.exchange import KeptHeaders
 from app.store.bodies import BodyReader, Manifest, StoredBody
 from app.store.contents import ContentReader
 from app.store.filter import HIGHEST_ID, Filter, Order
+from app.store.filters.conditions import composed
+from app.store.filters.errors import FilterError
+from app.store.pages import NOWHERE, Sort, Wanted, count_rows, find_rows
 from app.store.pieces import decode_chunk_times
 from app.store.pool import Pool
 from app.store.record import ChunkTime
@@ -55,30 +58,65 @@ class Query:
         """Reads what is kept of whole pages."""
 
     async def list_exchanges(
-        self, wanted: Filter, limit: int = 20, after: uuid.UUID | None = None, order: Order = "desc"
+        self,
+        wanted: Filter,
+        limit: int = 20,
+        after: uuid.UUID | None = None,
+        order: Order = "desc",
+        sort: Sort = "started_at",
     ) -> Page:
         """The page of at most `limit` (1 to PAGE_MAX) exchanges that follow `after`, with previews.
 
-        Raises TermsError where the filter's `q` cannot be read.
+        Raises TermsError where the filter's `q` cannot be read, FilterError where there is nothing to go on behind.
+        Sorted by anything but time, exchanges of which the value is unknown are left out.
         """
         limit = min(max(limit, 1), PAGE_MAX)
-        low, high = wanted.bounds(after, order)
-        if low >= high or not wanted.can_match():
-            return Page([], has_more=False)
         async with self._pool.transaction(readonly=True) as connection:
             projects = await self._projects(connection)
-            project_id = _project_id(projects, wanted.project)
-            if project_id is None and wanted.project is not None:
+            page = self._page(wanted, projects, limit, after if sort == "started_at" else None, order)
+            if page is None:
                 return Page([], has_more=False)
             if wanted.q is not None:
-                project_ids = list(projects) if project_id is None else [project_id]
-                return await self._search(
-                    connection, wanted, projects, project_ids, limit, (low, high), order
-                )
-            statement = self._sql["list_newest" if order == "desc" else "list_oldest"]
-            rows = await connection.fetch(statement, low, high, limit + 1, *wanted.parameters(project_id))
-            previews = await self._previews(connection, rows[:limit])
-        return Page([_exchange(row, projects, previews) for row in rows[:limit]], has_more=len(rows) > limit)
+                return await self._search(connection, page, projects)
+            if sort != "started_at":
+                page = dataclasses.replace(page, sort=sort, after=await self._place(connection, after, sort))
+            found = await find_rows(connection, page)
+            previews = await self._previews(connection, found.rows)
+        exchanges = [_exchange(row, projects, previews) for row in found.rows]
+        return Page(exchanges, found.has_more, resume_after=found.resume_after)
+
+    async def count_exchanges(self, wanted: Filter) -> int | None:
+        """How many exchanges are wanted, at most COUNTED_MOST + 1; None where that takes too long, and for `q`."""
+        async with self._pool.transaction(readonly=True) as connection:
+            page = self._page(wanted, await self._projects(connection), 1, None, "desc")
+            if page is None:
+                return 0
+            return None if wanted.q is not None else await count_rows(connection, page)
+
+    async def _place(
+        self, connection: Connection, after: uuid.UUID | None, sort: Sort
+    ) -> tuple[Any, uuid.UUID | None]:
+        if after is None:
+            return NOWHERE
+        row = await connection.fetchrow(statements("lists")["place"], after)
+        if row is None or row[sort] is None:
+            raise FilterError("after", "there is no such exchange any more: begin again", "")
+        return row[sort], after
+
+    def _page(
+        self,
+        wanted: Filter,
+        projects: dict[int, str],
+        limit: int,
+        after: uuid.UUID | None,
+        order: Order,
+    ) -> Wanted | None:
+        """What a page asks for; None where nothing can be found."""
+        low, high = wanted.bounds(after, order)
+        project_ids = [each for each, name in projects.items() if wanted.project in (None, name)]
+        if low >= high or not project_ids or not wanted.can_match():
+            return None
+        return Wanted(wanted, project_ids, low, high, limit, order)
 
     async def list_conversations(
         self, project: str | None = None, limit: int = 20, after: uuid.UUID | None = None
@@ -105,9 +143,9 @@ class Query:
             project_id = _project_id(projects, wanted.project)
             if project_id is None and wanted.project is not None:
                 return []
-            rows = await connection.fetch(
-                self._sql["list_among"], low, high, ids, *wanted.parameters(project_id)
-            )
+            conditions = wanted.conditions(project_id)
+            statement, *parameters = composed(statements("lists")["list_among"], (low, high, ids), conditions)
+            rows = await connection.fetch(statement, *parameters)
             if wanted.q is not None:
                 places = [(row["project_id"], row["id"]) for row in rows]
                 said = await self._searched.among(connection, parse_terms(wanted.q), places)
@@ -213,23 +251,14 @@ class Query:
                 return None, None
             return row, await connection.fetchrow(self._sql["transcript"], row["project_id"], exchange_id)
 
-    async def _search(
-        self,
-        connection: Connection,
-        wanted: Filter,
-        projects: dict[int, str],
-        project_ids: list[int],
-        limit: int,
-        span: tuple[uuid.UUID, uuid.UUID],
-        order: Order,
-    ) -> Page:
-        terms = parse_terms(wanted.q or "")
-        found = await self._searched.find(connection, wanted, terms, project_ids, limit, span, order)
+    async def _search(self, connection: Connection, page: Wanted, projects: dict[int, str]) -> Page:
+        terms = parse_terms(page.filter.q or "")
+        found = await self._searched.find(connection, page, terms)
         if not found.ids:
             return Page([], found.has_more, {}, found.resume_after)
         bounds = (min(found.ids), max(found.ids))
         rows = await connection.fetch(self._sql["exchanges"], found.ids, *bounds)
-        rows.sort(key=lambda row: row["id"], reverse=order == "desc")
+        rows.sort(key=lambda row: row["id"], reverse=page.order == "desc")
         previews = await self._previews(connection, rows)
         places = [(row["project_id"], row["id"]) for row in rows]
         snippets = await self._searched.snippets(connection, terms, places)

@@ -56,7 +56,7 @@ async def test_pages_of_a_search_follow_each_other(console):
     while True:
         answer = (await console.get("/api/exchanges", params={"q": "number", "limit": 7, **after})).json()
         seen += [each["id"] for each in answer["data"]]
-        assert answer["timed_out"] is False
+        assert answer["incomplete"] is False
         if not answer["has_more"]:
             break
         after = {"after": answer["last_id"]}

@@ -6,12 +6,15 @@ import asyncio
 import datetime
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from app.store.filter import HIGHEST_ID, LOWEST_ID, Filter
+from app.store.filters.conditions import Condition, composed
+from app.store.filters.facts import read_fact
 from app.store.partitions import Partitions
 from app.store.periods import lowest_id
 from app.store.pool import Pool
@@ -24,18 +27,27 @@ FILL = """
 INSERT INTO projects (name) VALUES ('default');
 INSERT INTO exchanges (
     project_id, id, week, started_at, duration_us, method, path, query, route, upstream, authority, http_version,
-    model, outcome, stream, request_bytes, response_bytes, request_complete, usage_source, end_user, key, upstream_id,
+    model, outcome, status, total_tokens, cost, tags,
+    stream, request_bytes, response_bytes, request_complete, usage_source, end_user, key, upstream_id,
     capture_status, log_mode, recorder_id, boot, slot, accept_number
 )
 SELECT
     1, (lpad(to_hex(ms), 12, '0') || '7000800000000000' || lpad(to_hex(n), 4, '0'))::uuid, '2026-01-01',
-    to_timestamp(ms / 1000.0), 1000, 'POST', '/v1/chat/completions', '', 'chat.completions', 'v1', 'https://a', '1.1',
-    CASE WHEN n % 1000 = 0 THEN 'rare' ELSE 'gpt-4o' END, 'completed', true, 1, 1, true, 'reported',
+    to_timestamp(ms / 1000.0), n * 7919 % 50021, 'POST', '/v1/chat/completions', '', 'chat.completions', 'v1',
+    'https://a', '1.1',
+    CASE WHEN n % 1000 = 0 THEN 'rare' ELSE 'gpt-4o' END,
+    CASE WHEN n % 500 = 7 THEN 'client_left' ELSE 'completed' END,
+    CASE WHEN n % 400 = 3 THEN 429 ELSE 200 END, n * 7919 % 4001, n * 7919 % 5003 / 1e6,
+    CASE WHEN n % 500 = 0 THEN '{"team": "rare"}' WHEN n % 3 = 0 THEN '{"team": "blue"}' ELSE '{}' END::jsonb,
+    true, 1, 1, true, 'reported',
     'user' || n % 500, 'key' || n % 20, 'chatcmpl-' || n, 'complete', 'full', gen_random_uuid(), 'b', 0, n
 FROM generate_series(1, 50000) AS n,
     LATERAL (SELECT (1780272000000 + n::int8 * 15768000000 / 50000)::int8 AS ms) AS m;
-INSERT INTO transcripts (project_id, id, week, request_preview)
-SELECT project_id, id, week, 'Hello' FROM exchanges;
+INSERT INTO transcripts (project_id, id, week, request_preview, facts)
+SELECT
+    project_id, id, week, 'Hello',
+    jsonb_build_object('request', jsonb_build_object('temperature', 1, 'seed', accept_number % 500))
+FROM exchanges;
 ANALYZE;
 """
 
@@ -57,12 +69,21 @@ def filled(postgres_server: PostgresServer, _template: str) -> Iterator[str]:
     postgres_server.drop(url)
 
 
-async def plan(url: str, noun: str, name: str, *parameters: Any) -> list[dict[str, Any]]:
+async def plan(
+    url: str,
+    noun: str,
+    name: str,
+    *parameters: Any,
+    conditions: Sequence[Condition] = (),
+    before: str | None = None,
+) -> list[dict[str, Any]]:
     """The nodes of the plan that were executed, with what they read."""
+    statement, *values = composed(statements(noun)[name], parameters, conditions)
     pool = Pool(url)
     async with pool.transaction(readonly=True) as connection:
-        statement = f"EXPLAIN (ANALYZE, FORMAT JSON) {statements(noun)[name]}"
-        [top] = json.loads(await connection.fetchval(statement, *parameters))
+        if before is not None:
+            await connection.execute(statements(noun)[before])
+        [top] = json.loads(await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values))
     await pool.close()
     nodes, todo = [], [top["Plan"]]
     while todo:
@@ -79,9 +100,12 @@ def scans(nodes: list[dict[str, Any]]) -> tuple[set[str], set[str], float]:
     return {node["Node Type"] for node in read}, {node["Relation Name"] for node in read}, rows
 
 
-def page(wanted: Filter, project_id: int | None = 1, after: uuid.UUID | None = None) -> tuple[Any, ...]:
+async def page(
+    url: str, name: str, wanted: Filter, project_id: int | None = 1, after: uuid.UUID | None = None
+) -> list[dict[str, Any]]:
+    """The plan of a page."""
     low, high = wanted.bounds(after, "desc")
-    return (low, high, 21, *wanted.parameters(project_id))
+    return await plan(url, "lists", name, low, high, 21, conditions=wanted.conditions(project_id))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +119,11 @@ def page(wanted: Filter, project_id: int | None = 1, after: uuid.UUID | None = N
         (Filter(user="user77"), 1, 21),
         (Filter(upstream_id="chatcmpl-31337"), 1, 1),
         (Filter(outcome="completed"), 1, 30),
+        (Filter(outcome="client_left"), 1, 130),
+        (Filter(status=429), 1, 130),
+        (Filter(status=(200, 201)), 1, 30),
+        (Filter(tags=(("team", "rare"),)), 1, 110),
+        (Filter(facts=(read_fact("", "request.temperature=1"),)), 1, 60),
     ],
     ids=lambda each: repr(each)[:40],
 )
@@ -102,8 +131,42 @@ async def test_a_page_reads_about_as_many_rows_as_it_shows(
     filled: str, wanted: Filter, project_id: int | None, rows_at_most: int
 ) -> None:
     for name in ("list_newest", "list_oldest"):
-        _, _, rows = scans(await plan(filled, "query", name, *page(wanted, project_id)))
+        _, _, rows = scans(await page(filled, name, wanted, project_id))
         assert rows <= rows_at_most
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [Filter(facts=(read_fact("", "request.seed=7"),)), Filter(tags=(("team", "rare"),))],
+    ids=["fact", "tag"],
+)
+async def test_a_rare_fact_or_tag_is_found_by_its_index_alone(filled: str, wanted: Filter) -> None:
+    probe = wanted.few_by(1)
+    assert probe is not None
+    name, conditions = probe
+    parameters = (LOWEST_ID, HIGHEST_ID, 2_001)
+    nodes = await plan(
+        filled, "lists", name, *parameters, conditions=conditions, before="by_inverted_indexes"
+    )
+    kinds, _, rows = scans(nodes)
+    assert kinds == {"Bitmap Heap Scan"}
+    assert 100 <= rows <= 400  # a week of a few hundred is read as it is
+
+
+@pytest.mark.parametrize("way", ["most", "least"])
+@pytest.mark.parametrize("value", ["duration", "tokens", "cost"])
+async def test_a_page_by_a_value_reads_about_as_many_rows_as_it_shows(
+    filled: str, value: str, way: str
+) -> None:
+    fixed: list[Any] = [LOWEST_ID, HIGHEST_ID, 21, 0, [1]]
+    first = scans(await plan(filled, "lists", f"{value}_{way}", *fixed, None, None, None, None))
+    middle = Decimal("0.002") if value == "cost" else 2_000
+    place = (middle, lowest_id(MONTHS[3]))
+    later = scans(await plan(filled, "lists", f"{value}_{way}", *fixed, *place, None, None))
+    for kinds, tables, rows in (first, later):
+        assert len(tables) >= 6
+        assert kinds == {"Index Scan"}
+        assert rows <= 60
 
 
 async def test_a_page_in_a_month_touches_no_other_month(filled: str) -> None:
@@ -111,7 +174,7 @@ async def test_a_page_in_a_month_touches_no_other_month(filled: str) -> None:
         since=datetime.datetime(2026, 7, 1, tzinfo=datetime.UTC),
         until=datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC),
     )
-    _, tables, rows = scans(await plan(filled, "query", "list_newest", *page(wanted)))
+    _, tables, rows = scans(await page(filled, "list_newest", wanted))
     assert tables == {"exchanges_m2026_07"}
     assert rows <= 21
 

@@ -6,7 +6,10 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.store.filter import Filter, Order
+from app.store.filter import Order
+from app.store.filters.conditions import composed
+from app.store.pages import Wanted as Page
+from app.store.pages import few_of, within
 from app.store.search.searching import BUDGET_SECONDS, Found, Search, Wanted
 from app.store.search.snippets import Snippet, read_snippets
 from app.store.search.terms import Terms
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 FEW = 2_000
 """So many exchanges that pass a filter are searched themselves."""
+FEW_SECONDS = 0.5
+"""Finding them takes no longer."""
 CHUNK = 200
 
 
@@ -25,38 +30,41 @@ class SearchedLists:
 
     def __init__(self) -> None:
         self._search = Search()
-        self._sql = statements("query")
+        self._sql = statements("lists")
 
-    async def find(
-        self,
-        connection: Connection,
-        wanted: Filter,
-        terms: Terms,
-        project_ids: Sequence[int],
-        limit: int,
-        span: tuple[uuid.UUID, uuid.UUID],
-        order: Order,
-    ) -> Found:
-        """The next `limit` exchanges from id to before id."""
-        project_id = project_ids[0] if len(project_ids) == 1 else None
-        parameters = wanted.parameters(project_id)
-        is_filtered = any(each is not None for each in parameters[1:])
-        if is_filtered and wanted.has_index():
-            few = await connection.fetch(self._sql["matching"], *span, FEW + 1, *parameters)
-            if len(few) <= FEW:
-                places = [(row["project_id"], row["id"]) for row in few]
-                return await self._among(connection, places, terms, limit, order)
+    async def find(self, connection: Connection, page: Page, terms: Terms) -> Found:
+        """The exchanges of a page that say the words, in its order of time."""
+        span = (page.low, page.high)
+        conditions = page.filter.conditions(page.project_id)
+        is_filtered = bool(page.filter.asked() - {"project", "since", "until", "q"})
+        if is_filtered and (places := await self._few(connection, page)) is not None:
+            return await self._among(connection, places, terms, page.limit, page.order)
 
         async def accept(ids: list[uuid.UUID]) -> set[uuid.UUID]:
-            rows = await connection.fetch(self._sql["matching_among"], *span, ids, *parameters)
-            return {row["id"] for row in rows}
+            statement, *parameters = composed(self._sql["matching_among"], (*span, ids), conditions)
+            return {row["id"] for row in await connection.fetch(statement, *parameters)}
 
-        return await self._search.find(
-            connection,
-            Wanted(
-                *(terms, project_ids, *span, limit, order, accept if is_filtered else None, BUDGET_SECONDS)
-            ),
+        searched = Wanted(
+            *(terms, page.project_ids, *span, page.limit, page.order),
+            *(accept if is_filtered else None, BUDGET_SECONDS),
         )
+        return await self._search.find(connection, searched)
+
+    async def _few(self, connection: Connection, page: Page) -> list[tuple[int, uuid.UUID]] | None:
+        """The exchanges that pass the filter, where an index leads to few."""
+        span, conditions = (page.low, page.high), page.filter.conditions(page.project_id)
+        few = await few_of(connection, page)
+        if few is not None:
+            asked = composed(self._sql["matching_among"], (*span, [each for _, each in few]), conditions)
+            passing = {row["id"] for row in await connection.fetch(asked[0], *asked[1:])}
+            return [each for each in few if each[1] in passing]
+        if not page.filter.has_index():
+            return None
+        asked = composed(self._sql["matching"], (*span, FEW + 1), conditions)
+        rows = await within(connection, FEW_SECONDS, *asked)
+        if rows is None or len(rows) > FEW:
+            return None
+        return [(row["project_id"], row["id"]) for row in rows]
 
     async def among(
         self, connection: Connection, terms: Terms, places: Sequence[tuple[int, uuid.UUID]]

@@ -14,3 +14,9 @@ SET LOCAL jit = off;
 -- limit_maintenance: Sets the limits of a connection that changes partitions outside of a transaction.
 SET lock_timeout = '5s';
 SET statement_timeout = 0;
+
+-- limit_statement: Bounds each further statement of a transaction ($1 is a time such as 700ms).
+SELECT set_config('statement_timeout', $1::text, true);
+
+-- statement_limit: What bounds each statement of a transaction now.
+SELECT current_setting('statement_timeout');

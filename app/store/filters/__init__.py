@@ -1,0 +1,1 @@
+"""Which exchanges are wanted: read from names and values, and turned into conditions of statements."""
