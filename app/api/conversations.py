@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from app.api import wire
-from app.api.schemas import ConversationList, ConversationParameters, ErrorAnswer
+from app.api.parameters import ConversationParameters
+from app.api.schemas import ConversationList, ErrorAnswer
 from app.store.query import Query as StoreQuery
 
 Parameters = Annotated[ConversationParameters, Query()]

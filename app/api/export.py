@@ -17,7 +17,8 @@ from app.api.errors import ApiError
 from app.api.exchanges import refuse_repeated
 from app.api.exporter import Exporter, FieldsReader, Wanted
 from app.api.messages import MessageReader
-from app.api.schemas import ErrorAnswer, FilterParameters
+from app.api.parameters import FilterParameters
+from app.api.schemas import ErrorAnswer
 from app.export import parquet
 from app.export.formats import FORMATS, FormatName, Options
 from app.store.query import Query as StoreQuery

@@ -24,6 +24,7 @@ from app.api.guard import Guard
 from app.api.messages import MessageReader
 from app.api.openai import ObjectsReader, openai_routes
 from app.api.reference import reference_page
+from app.api.stats import stats_routes
 from app.api.status import status_routes
 from app.api.tail import tail_routes
 from app.store.query import Query
@@ -77,6 +78,7 @@ def create_console(
     console.include_router(conversation_routes(store))
     console.include_router(export_routes(store, read_messages, read_fields))
     console.include_router(tail_routes(store, stopping))
+    console.include_router(stats_routes(store.stats))
     console.include_router(status_routes(store))
     if read_objects is not None:
         console.include_router(openai_routes(store, read_objects))

@@ -22,6 +22,7 @@ from app.store.record import ChunkTime
 from app.store.search.listing import SearchedLists
 from app.store.search.terms import parse_terms
 from app.store.statements import statements
+from app.store.stats import StatsReader
 from app.store.stored import (
     Account,
     Moment,
@@ -56,6 +57,8 @@ class Query:
         self._searched = SearchedLists()
         self.contents = ContentReader(pool)
         """Reads what is kept of whole pages."""
+        self.stats = StatsReader(pool)
+        """Reads sums."""
 
     async def list_exchanges(
         self,

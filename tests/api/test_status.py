@@ -6,7 +6,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.api.schemas import ListParameters, Status
+from app.api.parameters import ListParameters
+from app.api.schemas import Status
 from app.api.server import create_console
 from app.api.status import METRICS, render
 from app.cli.messages import read_messages

@@ -105,3 +105,6 @@ EXISTS (
 
 -- has_fact: Facts of which this holds.
 e.facts @@ $1::text::jsonpath
+
+-- has_user: Of some user.
+e.end_user IS NOT NULL

@@ -1,0 +1,90 @@
+"""`/api/stats`: sums and percentiles by one or two groups."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
+
+from app.api import wire
+from app.api.errors import ApiError
+from app.api.exchanges import refuse_repeated
+from app.api.parameters import FilterParameters
+from app.api.schemas import ErrorAnswer, StatsList
+from app.store.stats import Group, Stats, StatsReader
+from app.store.sums import COUNTS, GROUPS, SHARES, read_groups
+
+_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)}
+_NAMES = [f"p{round(share * 100)}" for share in SHARES]
+
+
+class StatsParameters(FilterParameters):
+    """Which exchanges, by what."""
+
+    group_by: str = Field(
+        "", description=f"One or two, with a comma: {', '.join(GROUPS)}, tag.NAME; nothing: all as one group."
+    )
+    percentiles: bool = Field(True, description="`false` leaves out percentiles, which is faster.")
+    limit: int = Field(1_000, ge=1, le=10_000, description="At most so many groups.")
+
+
+def stats_routes(stats: StatsReader) -> APIRouter:
+    """The route over one store."""
+    routes = APIRouter(tags=["stats"])
+
+    @routes.get("/api/stats", response_model=StatsList, responses=_ERRORS)
+    async def sum_up(request: Request, parameters: Annotated[StatsParameters, Query()]) -> Response:
+        """Sums of exchanges, their errors and percentiles: by time where that is a group, else the largest first."""
+        refuse_repeated(request)
+        wanted = parameters.filter()
+        if wanted.q is not None:
+            raise ApiError(400, "q: stats take every filter but this", param="q")
+        found = await stats.read(
+            wanted, read_groups(parameters.group_by), parameters.limit, with_times=parameters.percentiles
+        )
+        return wire.answer(stats_page(found))
+
+    return routes
+
+
+def stats_page(found: Stats) -> dict[str, Any]:
+    """Groups in OpenAI's envelope of lists."""
+    return {
+        "object": "list",
+        "data": [_group(each, with_times=found.has_times) for each in found.groups],
+        "has_more": found.has_more,
+        "incomplete": not found.is_complete,
+        "since": None if found.since is None else wire.time(found.since),
+        "source": found.source,
+    }
+
+
+def _group(group: Group, *, with_times: bool) -> dict[str, Any]:
+    sums = group.sums
+    exchanges = sums.counts["exchanges"]
+    rate = None if sums.errors is None or not exchanges else sums.errors / exchanges
+    told: dict[str, Any] = {
+        "object": "stats",
+        "group": {
+            name: wire.time(each) if isinstance(each, datetime.datetime) else each
+            for name, each in group.values.items()
+        },
+        **{name: sums.counts[name] for name in COUNTS},
+        "total_tokens": sums.counts["input_tokens"] + sums.counts["output_tokens"],
+        "cost": wire.money(sums.cost),
+        "errors": sums.errors,
+        "error_rate": rate,
+    }
+    durations, ttfts = sums.quantiles() if with_times else (None, None)
+    return told | {"duration_ms": _percentiles(durations), "ttft_ms": _percentiles(ttfts)}
+
+
+def _percentiles(times_us: list[float | None] | None) -> dict[str, float | None] | None:
+    if times_us is None or None in times_us:
+        return None
+    return {
+        name: None if each is None else round(each / 1000, 3)
+        for name, each in zip(_NAMES, times_us, strict=True)
+    }

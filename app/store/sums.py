@@ -1,0 +1,131 @@
+"""Sums of exchanges by groups, and which of the store's tables can tell them; pure."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from app.store.filter import Filter
+from app.store.filters.errors import FilterError
+from app.store.histogram import BUCKETS, quantile_us
+
+GROUPS = (
+    *("hour", "day", "model", "user", "key", "project"),
+    *("status", "status_code", "outcome", "endpoint"),
+)
+TAG = "tag."
+TIMES = ("hour", "day")
+MOST_GROUPS = 2
+SHARES = (0.5, 0.9, 0.95, 0.99)
+COUNTS = (
+    *("exchanges", "request_bytes", "response_bytes"),
+    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "unpriced"),
+)
+
+Source = Literal["hourly", "users", "exchanges"]
+
+_HOURLY_GROUPS = frozenset({"hour", "day", "model", "key", "project", "status", "outcome", "endpoint"})
+_HOURLY_FILTERS = frozenset({"project", "model", "key", "outcome", "status", "since", "until"})
+_USER_GROUPS = frozenset({"day", "user", "model", "project"})
+_USER_FILTERS = frozenset({"project", "model", "user", "since", "until"})
+_LARGEST_YEAR = 9_998
+
+
+class Row(Protocol):
+    """A row of sums."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a group adds up to; bytes, tokens, US dollars."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    errors: int | None = 0
+    """Answers of 400 and above, and exchanges that ended otherwise than completed or left; None is unknown."""
+    cost: decimal.Decimal = decimal.Decimal(0)
+    durations: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    ttfts: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+
+    def add(self, row: Row) -> None:
+        """Adds a row of sums."""
+        for name in COUNTS:
+            self.counts[name] += row[name]
+        known = self.errors is not None and row["errors"] is not None
+        self.errors = (self.errors or 0) + row["errors"] if known else None
+        self.cost += row["cost"]
+
+    def quantiles(self) -> tuple[list[float | None], list[float | None]]:
+        """Durations and times to the first byte at SHARES, in microseconds."""
+        durations = [quantile_us(self.durations, share) for share in SHARES]
+        return durations, [quantile_us(self.ttfts, share) for share in SHARES]
+
+
+def read_groups(text: str) -> list[str]:
+    """The groups of `group_by`: none, one or two. Raises FilterError."""
+    groups: list[str] = []
+    position = 0
+    for name in text.split(",") if text else []:
+        if name not in GROUPS and not (name.startswith(TAG) and len(name) > len(TAG)):
+            expected = f"expected one of {', '.join(GROUPS)}, tag.NAME"
+            raise FilterError("group_by", expected, text, position)
+        if name in groups or len(groups) == MOST_GROUPS:
+            raise FilterError("group_by", "takes one or two different groups", text, position)
+        groups.append(name)
+        position += len(name) + 1
+    return groups
+
+
+def source_of(groups: Sequence[str], wanted: Filter) -> Source:
+    """The smallest table that knows enough."""
+    asked = wanted.asked()
+    if _HOURLY_GROUPS.issuperset(groups) and asked <= _HOURLY_FILTERS and status_classes(wanted) != ():
+        return "hourly"
+    if ("user" in groups or "user" in asked) and _USER_GROUPS.issuperset(groups) and asked <= _USER_FILTERS:
+        return "users"
+    return "exchanges"
+
+
+def status_classes(wanted: Filter) -> tuple[int, ...] | None:
+    """The classes of which whole ones are wanted (4 for 4xx); None for all, () where parts of some are."""
+    if wanted.status is None:
+        return None
+    statuses = set(wanted.statuses())
+    classes = sorted({each // 100 for each in statuses})
+    whole = {each for number in classes for each in range(number * 100, number * 100 + 100)}
+    return tuple(classes) if whole == statuses else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """A time in whole hours or days, and what is left over before and behind; from and before."""
+
+    whole: tuple[datetime.datetime, datetime.datetime] | None
+    rest: tuple[tuple[datetime.datetime, datetime.datetime], ...]
+
+
+def spans(since: datetime.datetime | None, until: datetime.datetime | None, source: Source) -> Spans:
+    """Cuts a time where the sums of a source begin and end; None is without end."""
+    step = datetime.timedelta(days=1) if source == "users" else datetime.timedelta(hours=1)
+    low = max(since or _EARLIEST, _EARLIEST)
+    high = min(until or _LATEST, _LATEST)
+    first, last = _rounded(low, step, up=True), _rounded(high, step, up=False)
+    if first >= last:
+        return Spans(None, ((low, high),) if low < high else ())
+    edges = [(low, first), (last, high)]
+    return Spans((first, last), tuple(each for each in edges if each[0] < each[1]))
+
+
+_EARLIEST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_LATEST = datetime.datetime(_LARGEST_YEAR, 1, 1, tzinfo=datetime.UTC)
+
+
+def _rounded(moment: datetime.datetime, step: datetime.timedelta, *, up: bool) -> datetime.datetime:
+    over = (moment - _EARLIEST) % step
+    if not over:
+        return moment
+    return moment - over + (step if up else datetime.timedelta(0))
