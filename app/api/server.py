@@ -26,6 +26,7 @@ from app.api.openai import ObjectsReader, openai_routes
 from app.api.reference import reference_page
 from app.api.stats import stats_routes
 from app.api.status import status_routes
+from app.api.storage import storage_routes
 from app.api.tail import tail_routes
 from app.store.query import Query
 from app.store.stored import StoredExchange
@@ -52,12 +53,13 @@ def create_console(
     *,
     read_fields: FieldsReader = _no_fields,
     read_objects: ObjectsReader | None = None,
+    store_max_bytes: int | None = None,
 ) -> FastAPI:
     """The console over a store, for whoever bears the token with this SHA-256 and names one of these hosts.
 
     `read_messages` makes messages of kept bytes, `read_fields` what else a request sets,
     `read_objects` the objects of OpenAI's read API (none: there is no `/v1/`); `close` runs when the server
-    stops.
+    stops; `store_max_bytes` is how large the store may grow.
     """
 
     @asynccontextmanager
@@ -79,6 +81,7 @@ def create_console(
     console.include_router(export_routes(store, read_messages, read_fields))
     console.include_router(tail_routes(store, stopping))
     console.include_router(stats_routes(store.stats))
+    console.include_router(storage_routes(store.storage, store_max_bytes))
     console.include_router(status_routes(store))
     if read_objects is not None:
         console.include_router(openai_routes(store, read_objects))

@@ -61,7 +61,7 @@ async def _record(settings: Settings, url: str, drain_seconds: float) -> None:
         hostname=socket.gethostname(),
         admin_url=admin.get_secret_value() if admin else None,
         journal_max_bytes=settings.journal_max_bytes,
-        horizon=Horizon(settings.keep_content_days, settings.keep_metadata_days),
+        horizon=Horizon(settings.keep_content_days, settings.keep_metadata_days, settings.store_max_bytes),
         drain_seconds=drain_seconds,
         prices=Prices(own_prices(settings.prices)),
     )
@@ -135,6 +135,7 @@ def console(settings: Settings, url: str, sockets: list[socket.socket], token: s
         pool.close,
         read_fields=read_request_fields,
         read_objects=read_openai_objects,
+        store_max_bytes=settings.store_max_bytes,
     )
     run_console(made, sockets)
 

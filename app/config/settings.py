@@ -68,6 +68,7 @@ class Settings(BaseModel):
     tls_key: Path | None = None
     keep_content_days: int | None = None
     keep_metadata_days: int | None = None
+    store_max_gb: int | None = None
     prices: Path | None = None
 
     @property
@@ -79,6 +80,11 @@ class Settings(BaseModel):
     def console_token_file(self) -> Path:
         """Where the console's token is kept when no setting gives one; mode 0600."""
         return self.data_dir / "console-token"
+
+    @property
+    def store_max_bytes(self) -> int | None:
+        """How large the store may grow; 10^9 bytes are a gigabyte."""
+        return None if self.store_max_gb is None else self.store_max_gb * 10**9
 
     def upstream_table(self) -> tuple[UpstreamAddress, ...]:
         """Every upstream, the default (`v1`) first."""

@@ -119,6 +119,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PRICES", "prices", values.existing_file, "a file of prices as docs/settings.md describes it"),
     Setting("KEEP_CONTENT_DAYS", "keep_content_days", values.number(1, 36_500), "a number of days"),
     Setting("KEEP_METADATA_DAYS", "keep_metadata_days", values.number(1, 36_500), "a number of days"),
+    Setting("STORE_MAX_GB", "store_max_gb", values.number(1, 1_000_000), "a number of gigabytes"),
 )
 
 # What Kubernetes and Docker links put into the environment where a service is called `verbatim` or `verbatim-…`.

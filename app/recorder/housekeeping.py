@@ -1,4 +1,4 @@
-"""What the recorder does for the store now and then: it drops what is older than the settings keep."""
+"""What the recorder does for the store now and then: it drops what is older, or more, than the settings keep."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from app.store.retention import Horizon, Retention
 from app.telemetry.logs import event_logger
 
 PERIOD_SECONDS = 3600.0
+SIZE_PERIOD_SECONDS = 600.0
+"""Where a size is kept to."""
 RETRY_SECONDS = 60.0
 
 _events = event_logger("recorder")
@@ -23,8 +25,9 @@ _events = event_logger("recorder")
 async def keep_horizon(
     url: str, horizon: Horizon, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
-    """Drops partitions past the horizon at once and then every hour, for as long as it is let; never raises for the
-    store: what could not be dropped (somebody reads it, the database is away) is tried again a minute later."""
+    """Drops partitions past the horizon at once and then every hour (every ten minutes where there is a limit of size),
+    for as long as it is let; never raises for the store: what could not be dropped (somebody reads it, the database is
+    away) is tried again a minute later."""
     if horizon == Horizon():
         return
     pool = Pool(url, size=1, application="verbatim retention")
@@ -41,6 +44,6 @@ async def keep_horizon(
                 continue
             if gone:
                 _events.info("retention_dropped", partitions=len(gone), names=",".join(gone))
-            await pause(PERIOD_SECONDS)
+            await pause(PERIOD_SECONDS if horizon.max_bytes is None else SIZE_PERIOD_SECONDS)
     finally:
         await pool.close()

@@ -103,6 +103,12 @@ class Partitions:
             for row in rows
         ]
 
+    async def total_bytes(self) -> int:
+        """All tables of the store, on disk, with indexes."""
+        async with self._pool.transaction(readonly=True) as connection:
+            rest: int = await connection.fetchval(statements("storage")["rest"], list(TABLES))
+        return rest + sum(each.size_bytes for each in await self.listing())
+
     async def drop(self, partition: Partition, attempts: int = 3) -> None:
         """Takes a partition out and drops it; raises StoreUnavailableError where a reader holds it up each time."""
         self._known.discard(partition.name)

@@ -23,6 +23,7 @@ from app.store.search.listing import SearchedLists
 from app.store.search.terms import parse_terms
 from app.store.statements import statements
 from app.store.stats import StatsReader
+from app.store.storage import StorageReader
 from app.store.stored import (
     Account,
     Moment,
@@ -59,6 +60,8 @@ class Query:
         """Reads what is kept of whole pages."""
         self.stats = StatsReader(pool)
         """Reads sums."""
+        self.storage = StorageReader(pool)
+        """Reads sizes."""
 
     async def list_exchanges(
         self,

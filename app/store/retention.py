@@ -1,8 +1,10 @@
-"""How long things are kept: whole weeks of content and whole months of metadata go when their last day is too old."""
+"""How long things are kept: whole weeks of content and whole months of metadata go when their last day is too old, and
+the oldest weeks of content when all together is too large."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.store.partitions import CONTENT_TABLES, Partition, Partitions
@@ -14,6 +16,8 @@ class Horizon:
 
     keep_content_days: int | None = None
     keep_metadata_days: int | None = None
+    max_bytes: int | None = None
+    """How large everything may be; the oldest weeks of content go first."""
 
     def oldest_content(self, now: datetime.datetime) -> datetime.datetime | None:
         """What was said before is no longer kept."""
@@ -49,4 +53,29 @@ class Retention:
             if self._horizon.is_past(each, now) or not each.attached:
                 await self._partitions.drop(each)
                 gone.append(each.name)
+        return gone + await self._shrink(now)
+
+    async def _shrink(self, now: datetime.datetime) -> list[str]:
+        """Drops the oldest weeks of content, but for the current one, until everything is small enough."""
+        if self._horizon.max_bytes is None:
+            return []
+        partitions = await self._partitions.listing()
+        over = await self._partitions.total_bytes() - self._horizon.max_bytes
+        gone = []
+        for week in oldest_content(partitions, now):
+            if over <= 0:
+                break
+            for each in week:
+                await self._partitions.drop(each)
+                over -= each.size_bytes
+                gone.append(each.name)
         return gone
+
+
+def oldest_content(partitions: Sequence[Partition], now: datetime.datetime) -> list[list[Partition]]:
+    """Past weeks of content, the oldest first."""
+    weeks: dict[datetime.date, list[Partition]] = {}
+    for each in partitions:
+        if each.table in CONTENT_TABLES and each.period.end_day <= now.date():
+            weeks.setdefault(each.period.first_day, []).append(each)
+    return [weeks[day] for day in sorted(weeks)]

@@ -54,6 +54,7 @@ def test_every_kind_of_value_is_read(tmp_path):
         TLS_KEY=str(certificate),
         KEEP_CONTENT_DAYS="30",
         KEEP_METADATA_DAYS="365",
+        STORE_MAX_GB="50",
     )
     assert settings.upstream == "http://localhost:9000/openai"
     assert settings.upstreams == {"groq": "https://api.groq.com/openai", "local": "http://[::1]:11434"}
@@ -68,6 +69,7 @@ def test_every_kind_of_value_is_read(tmp_path):
     assert settings.client_headers == {"user", "project"}
     assert settings.upstream_keepalive_seconds == 0.5
     assert settings.drain_seconds == 120
+    assert settings.store_max_bytes == 50 * 10**9
     assert settings.tls_cert == certificate
 
 
@@ -161,6 +163,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         ("CONSOLE_HOSTS", "a b", "is no host name", "host names"),
         ("DATA_DIR", "~nobody-has-this-name/x", "has a ~", "a directory"),
         ("UPSTREAM_CA", "/nowhere/ca.pem", "is no file", "PEM"),
+        ("STORE_MAX_GB", "0.5", "is no whole number", "a number of gigabytes"),
         ("KEEP_CONTENT_DAYS", "1.5", "is no whole number", "a number of days"),
         ("UPSTREAM", "api.openai.com", "does not start with http:// or https://", "a URL"),
         ("UPSTREAM", "ftp://host", "does not start with http", "a URL"),

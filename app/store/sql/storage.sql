@@ -1,0 +1,11 @@
+-- rest: Bytes of the tables that have no partitions (names of those that have).
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::int8
+FROM pg_class AS c
+WHERE c.relkind = 'r' AND NOT c.relispartition AND c.relnamespace = current_schema()::regnamespace
+    AND c.relname = ANY(ARRAY[
+        'meta', 'projects', 'conversations', 'conversation_names', 'conversation_links', 'usage_hourly',
+        'usage_daily_users', 'usage_counted', 'segments', 'recorders', 'erasures', 'erasure_progress'
+    ]) AND c.relname <> ALL($1::text[]);
+
+-- first: When the first exchange that is kept began.
+SELECT started_at FROM exchanges ORDER BY id LIMIT 1;
