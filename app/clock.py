@@ -12,6 +12,7 @@ monotonic_ns = time.monotonic_ns
 wall_ns = time.time_ns
 """Nanoseconds since 1970 in UTC; may step."""
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _LOW_BITS = (1 << 62) - 1
@@ -54,9 +55,7 @@ def id_milliseconds(exchange_id: bytes) -> int:
 
 def utc_from_ns(ns: int) -> datetime.datetime:
     """An aware datetime, cut to microseconds."""
-    return datetime.datetime.fromtimestamp(ns // 1_000_000_000, datetime.UTC).replace(
-        microsecond=ns % 1_000_000_000 // 1_000
-    )
+    return _EPOCH + datetime.timedelta(microseconds=ns // 1_000)
 
 
 def utc_now() -> datetime.datetime:

@@ -12,6 +12,8 @@ from app.decode.values import Answer, Message, ToolCall
 
 MAX_MESSAGES = 10_000
 MAX_TOOL_CALLS = 4_096
+PLAIN = frozenset({"role", "content", "refusal", "annotations"})
+"""What nearly every message has, and most have nothing else."""
 
 
 def read_chat_request(body: dict[str, object], cleaner: TextCleaner) -> list[Message]:
@@ -63,7 +65,16 @@ def read_message(
     finish_reason: str | None = None,
 ) -> Message:
     """One message in chat's form; with a `choice` it belongs to an answer."""
-    content = read_content(item.get("content"), cleaner)
+    said = item.get("content")
+    if type(said) is str and item.keys() <= PLAIN and not (item.get("refusal") or item.get("annotations")):
+        return Message(
+            direction="request" if choice is None else "response",
+            choice=choice,
+            role=cleaner.label(item.get("role")) or ("user" if choice is None else "assistant"),
+            text=cleaner.text(said),
+            finish_reason=finish_reason,
+        )
+    content = read_content(said, cleaner)
     refusal = as_str(item.get("refusal"))
     return Message(
         direction="request" if choice is None else "response",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 from app.decode.content import ContentStatus, decode_content
 from app.decode.counting import Counting, counting_of
@@ -102,6 +103,7 @@ def has_events(response: Response) -> bool:
     return media_type(response.content_type) == "text/event-stream"
 
 
+@lru_cache(maxsize=256)
 def media_type(content_type: str | None) -> str:
     """`text/html` of `Text/HTML; charset=utf-8`."""
     return (content_type or "").partition(";")[0].strip().lower()

@@ -67,10 +67,9 @@ def read_facts(asked: dict[str, object], told: dict[str, object], cleaner: TextC
     facts: dict[str, object] = {}
     if kept := _Copy(cleaner, SAID).fields(asked):
         facts["request"] = kept
-    if kept := _Copy(cleaner, _SAID_IN_ANSWERS).fields(told):
-        facts["response"] = {name: value for name, value in kept.items() if name not in IN_COLUMNS}
-    if not facts.get("response", True):
-        del facts["response"]
+    answered = {name: value for name, value in told.items() if name not in IN_COLUMNS}
+    if kept := _Copy(cleaner, _SAID_IN_ANSWERS).fields(answered):
+        facts["response"] = kept
     if not facts:
         return None
     text = _dump(facts)
@@ -93,18 +92,18 @@ class _Copy:
         for name, value in fields.items():
             if value is None or name in self._left_out:
                 continue
-            if isinstance(value, str) and (name in SAID_AS_TEXT or name in BYTES):
+            if type(value) is str and (name in SAID_AS_TEXT or name in BYTES):
                 continue
             self._budget -= 1
             if self._budget < 0:
                 break
-            if value is True or value is False:
-                kept[self._text(name)] = value
-            else:
-                kept[self._text(name)] = self._value(value, depth)
+            kept[self._text(name)] = self._value(value, depth)
         return kept
 
     def _value(self, value: object, depth: int) -> object:
+        kind = type(value)
+        if kind is int or kind is bool:
+            return value
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, dict | list):

@@ -39,6 +39,8 @@ class TextCleaner:
         """
         if longest is not None and len(value) > longest:
             value = value[:longest]
+        if value.isascii() and "\0" not in value:
+            return value
         if "\0" in value:
             self.flags.add("nul")
             value = value.replace("\0", "�")

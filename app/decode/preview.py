@@ -7,7 +7,7 @@ from app.decode.jsonsafe import TextCleaner
 from app.decode.values import Answer, Message
 
 PREVIEW_CHARACTERS = 200
-FIRST_CHARACTERS = 500
+FIRST_CHARACTERS = 300
 SCANNED_CHARACTERS = 4_096
 SCANNED_MESSAGES = 256
 

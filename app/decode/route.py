@@ -119,12 +119,12 @@ _PREFIX = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?|openai|api|inference|compatibl
 _PARENTS_OF_MODEL = ("deployments", "engines")
 
 
+@lru_cache(maxsize=256)
 def route_of(method: str, path: bytes) -> str:
     """The endpoint's name, `chat/completions` or `files/{id}/content`, alike for all methods but CONNECT."""
     if method == "CONNECT":
         return OTHER
-    segments, _ = _split(path)
-    return _name_of(tuple(segments[:16]))
+    return _name_of(_split(path)[0][:16])
 
 
 def model_in_path(path: bytes) -> str | None:
@@ -133,14 +133,15 @@ def model_in_path(path: bytes) -> str | None:
     return model
 
 
-def _split(path: bytes) -> tuple[list[str], str | None]:
+@lru_cache(maxsize=256)
+def _split(path: bytes) -> tuple[tuple[str, ...], str | None]:
     """Segments after all prefixes, and the deployment among the prefixes."""
     raw = path.partition(b"?")[0][:8192].split(b"/")
     segments = [segment.decode("latin-1") for segment in raw if segment]
     start = 0
     while start < len(segments) and _PREFIX.fullmatch(segments[start]):
         start += 1
-    rest = segments[start:]
+    rest = tuple(segments[start:])
     if len(rest) > 2 and rest[0] in _PARENTS_OF_MODEL:
         return rest[2:], unquote_to_bytes(rest[1].encode("latin-1")).decode("utf-8", "replace") or None
     return rest, None

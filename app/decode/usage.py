@@ -19,6 +19,21 @@ MAX_WORD_CHARACTERS = 64
 
 INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
+DETAILED = frozenset(
+    {
+        "cache_creation",
+        "cache_write_tokens_details",
+        "cached_tokens_details",
+        "citation_tokens",
+        "num_search_queries",
+        "pages_processed",
+        "seconds",
+        "server_tool_use",
+        "service_tier",
+        "speed",
+    }
+)
+"""Fields of a usage object, or of its details, of which a UsageDetail is made; most have none."""
 CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_prompt_text_tokens", "cached_tokens")
 
 
@@ -109,6 +124,8 @@ def read_counts(usage: dict[str, object], verbatim: str | None = None) -> Usage:
 
 def token_count(value: object) -> int | None:
     """A count that can be true, or None."""
+    if type(value) is int:
+        return value if 0 <= value <= MOST_TOKENS else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -164,6 +181,8 @@ def _cache_write(usage: dict[str, object], details: dict[str, object]) -> int | 
 
 
 def _detail(usage: dict[str, object], input_details: dict[str, object], unnamed: int | None) -> UsageDetail:
+    if DETAILED.isdisjoint(usage) and DETAILED.isdisjoint(input_details):
+        return UsageDetail(unnamed_tokens=unnamed)
     cached_details = as_dict(input_details.get("cached_tokens_details"))
     tools = as_dict(usage.get("server_tool_use"))
     searches = _first_count(tools, ("web_search_requests",))
@@ -205,9 +224,11 @@ def _word(value: object) -> str | None:
 
 
 def _first_count(source: dict[str, object], names: tuple[str, ...]) -> int | None:
+    if not source:
+        return None
     for name in names:
-        count = token_count(source.get(name))
-        if count is not None:
+        value = source.get(name)
+        if value is not None and (count := token_count(value)) is not None:
             return count
     return None
 

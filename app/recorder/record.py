@@ -34,6 +34,10 @@ MAX_TAGS = 32
 MAX_TEXT_CHARACTERS = 2_048
 MAX_TARGET_CHARACTERS = 65_536
 MAX_INT8 = (1 << 63) - 1
+FIELDS = frozenset(
+    {b"content-type", b"content-encoding", b"sec-websocket-extensions", b"x-stainless-retry-count"}
+)
+"""Header fields that are read here."""
 DEFAULT_PROJECT = "default"
 DEFAULT_UPSTREAM = "v1"
 _LAST_NS = 253_402_300_799 * 1_000_000_000
@@ -49,10 +53,20 @@ class _Heads:
     begin: Begin
     head: AnswerHead | None
     end: End
-    request_type: str | None
-    request_encoding: str | None
-    response_type: str | None
-    response_encoding: str | None
+    asked: dict[bytes, str]
+    """Fields of the request's head that mean something here (FIELDS), by lower name."""
+    told: dict[bytes, str]
+    """The same of the answer's."""
+
+    @property
+    def request_type(self) -> str | None:
+        """Content-Type of the request."""
+        return self.asked.get(b"content-type")
+
+    @property
+    def request_encoding(self) -> str | None:
+        """Content-Encoding of the request."""
+        return self.asked.get(b"content-encoding")
 
 
 def make_record(transcript: Transcript, prices: Prices | None = None) -> Record:
@@ -68,7 +82,7 @@ def make_record(transcript: Transcript, prices: Prices | None = None) -> Record:
     content = None
     if keeps_content and heads.begin.bodies_kept:
         answer = response if heads.head is not None else None
-        content = replace(_content(transcript, heads, request, answer, decoded), request_cut=cut)
+        content = _content(transcript, heads, request, answer, decoded, cut)
     elif keeps_content:
         content = _content(transcript, heads, None, None, None)
     usage = charged_usage(decoded, _priced_call(heads, decoded), prices)
@@ -106,8 +120,10 @@ def without_bodies(transcript: Transcript) -> Record:
 
 def text(value: str, longest: int = MAX_TEXT_CHARACTERS) -> str:
     """Text that PostgreSQL takes: no NUL, no lone surrogates, at most `longest` characters."""
+    if value.isascii() and len(value) <= longest and "\0" not in value:
+        return value
     value = value[:longest].replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return value.encode("utf-8", "replace").decode("utf-8") if not value.isascii() else value
+    return value.encode("utf-8", "replace").decode("utf-8")
 
 
 def label(value: str | None, longest: int = MAX_LABEL_CHARACTERS) -> str | None:
@@ -141,10 +157,8 @@ def _heads_of(transcript: Transcript) -> _Heads:
         begin,
         transcript.head,
         end,
-        _field(begin.headers, b"content-type"),
-        _field(begin.headers, b"content-encoding"),
-        _field(answer, b"content-type"),
-        _field(answer, b"content-encoding"),
+        _fields(begin.headers),
+        _fields(answer),
     )
 
 
@@ -188,8 +202,8 @@ def _record(
         response_sha256=response.sha256 if response is not None else None,
         request_content_type=heads.request_type,
         request_content_encoding=heads.request_encoding,
-        response_content_type=heads.response_type,
-        response_content_encoding=heads.response_encoding,
+        response_content_type=heads.told.get(b"content-type"),
+        response_content_encoding=heads.told.get(b"content-encoding"),
         model=label(decoded.model_asked),
         model_served=label(decoded.model_served),
         finish_reason=label(decoded.finish_reason),
@@ -203,7 +217,7 @@ def _record(
         key_tail=label(begin.key_tail),
         conversation=label(begin.conversation),
         tags={text(name, 64): text(value, 256) for name, value in list(begin.tags.items())[:MAX_TAGS]},
-        retry_count=_retry_count(begin.headers),
+        retry_count=_retry_count(heads.asked.get(b"x-stainless-retry-count", "")),
         talk=_talk(decoded) if request is not None else None,
         content=content,
     )
@@ -215,6 +229,7 @@ def _content(
     request: BodySource | None,
     response: BodySource | None,
     decoded: Decoded | None,
+    cut: list[Slice] | None = None,
 ) -> Content:
     return Content(
         request_headers=heads.begin.headers,
@@ -226,6 +241,7 @@ def _content(
         request_preview=decoded.request_preview if decoded is not None else None,
         response_preview=decoded.response_preview if decoded is not None else None,
         facts=decoded.facts if decoded is not None else None,
+        request_cut=cut,
         said=said_texts(decoded) if decoded is not None else (),
     )
 
@@ -241,7 +257,7 @@ def _decode(heads: _Heads, request: BodySource, response: BodySource) -> tuple[D
         if is_large and heads.head is not None and heads.head.status == SWITCHED:
             return _decode_session(heads, request, response), None
         form = _large_form(heads, request) if asked is None else None
-        decoded = decode_exchange(replace(_request(heads, asked), form=form), _response(heads, told))
+        decoded = decode_exchange(_request(heads, asked, form), _response(heads, told))
         return decoded, cut_body(asked) if asked and heads.request_encoding is None else None
     except FrameError:
         raise
@@ -276,7 +292,7 @@ def _readable(body: BodySource) -> bytes | None:
     return whole_body(body) if body.length_bytes <= MAX_DECODED_BYTES else None
 
 
-def _request(heads: _Heads, body: bytes | None) -> Request:
+def _request(heads: _Heads, body: bytes | None, form: Form | None = None) -> Request:
     begin = heads.begin
     return Request(
         method=begin.method,
@@ -285,6 +301,7 @@ def _request(heads: _Heads, body: bytes | None) -> Request:
         content_type=heads.request_type,
         content_encoding=heads.request_encoding,
         body=body,
+        form=form,
     )
 
 
@@ -300,11 +317,11 @@ def _response(heads: _Heads, body: bytes | None) -> Response:
         return Response(complete=False)
     return Response(
         status=head.status,
-        content_type=heads.response_type,
-        content_encoding=heads.response_encoding,
+        content_type=heads.told.get(b"content-type"),
+        content_encoding=heads.told.get(b"content-encoding"),
         body=body,
         complete=heads.end.outcome == Outcome.COMPLETED.value,
-        extensions=_field(head.headers, b"sec-websocket-extensions"),
+        extensions=heads.told.get(b"sec-websocket-extensions"),
     )
 
 
@@ -329,15 +346,16 @@ def _priced_call(heads: _Heads, decoded: Decoded) -> PricedCall:
     )
 
 
-def _field(headers: KeptHeaders, name: bytes) -> str | None:
-    """The values of a header field, joined as HTTP joins them."""
-    size = len(name)
-    values = [value for each, value in headers if len(each) == size and each.lower() == name]
-    return text(b", ".join(values).decode("utf-8", "replace"), 512) if values else None
+def _fields(headers: KeptHeaders) -> dict[bytes, str]:
+    """The values of FIELDS, those of one name joined as HTTP joins them."""
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if (lower := name.lower()) in FIELDS:
+            found.setdefault(lower, []).append(value)
+    return {name: text(b", ".join(values).decode("utf-8", "replace"), 512) for name, values in found.items()}
 
 
-def _retry_count(headers: KeptHeaders) -> int:
-    value = _field(headers, b"x-stainless-retry-count") or ""
+def _retry_count(value: str) -> int:
     return min(int(value), 1 << 20) if value.isascii() and value.isdecimal() and len(value) < 10 else 0
 
 

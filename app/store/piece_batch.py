@@ -135,14 +135,13 @@ class PieceBatch:
             return self._add_long(place, body)
         if hashlib.sha256(data).digest() != body.sha256:
             raise PoisonError("a body changed between two readings")
-        return BodyNodes(tip=self._add_chain(place, data, [(0, len(data))]))
+        return BodyNodes(tip=self._add_one(place, data))
 
     def add_headers(self, place: Place, headers: KeptHeaders | None) -> bytes | None:
         """Takes a header list and gives its node."""
         if headers is None:
             return None
-        data = msgspec.msgpack.encode(headers)
-        return self._add_chain(place, data, [(0, len(data))])
+        return self._add_one(place, msgspec.msgpack.encode(headers))
 
     async def write(self, connection: Connection) -> None:
         """Inserts all slices that are not there yet; in the transaction that locked their weeks."""
@@ -161,8 +160,15 @@ class PieceBatch:
         return BodyNodes(
             head=self._add_chain(place, data, parts.head),
             tip=self._add_chain(place, data, parts.tip),
-            tail=self._add_chain(place, parts.layout, [(0, len(parts.layout))]),
+            tail=self._add_one(place, parts.layout),
         )
+
+    def _add_one(self, place: Place, data: bytes) -> bytes:
+        """A chain of one slice."""
+        node = node_of(None, data)
+        if (place, node) not in self._chains:
+            self._chains[place, node] = _Chain(place, (node,), data, [(0, len(data))])
+        return node
 
     def _add_chain(self, place: Place, data: bytes, spans: Sequence[Span]) -> bytes | None:
         nodes = tuple(chain(data[start:end] for start, end in spans))

@@ -11,12 +11,14 @@ import re
 MESSAGE_END = "\x1e"
 """Stands between messages that share a row."""
 LONGEST_STEP = 255
-_CAPITALS = re.compile("[A-Z]")
+_CAPITALS_ALIKE = bytes(ord("A") if chr(byte).isupper() else byte for byte in range(128)) + bytes(128)
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
     """Text that PostgreSQL takes."""
+    if text.isascii() and "\0" not in text:
+        return text
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -32,22 +34,28 @@ def casing_of(text: str, folded: str) -> bytes | None:
     """
     if text == folded or len(text) != len(folded):
         return None
-    if text.isascii():
-        capitals = [found.start() for found in _CAPITALS.finditer(text)]
-    else:
-        pairs = enumerate(zip(text, folded, strict=True))
-        capitals = [place for place, (was, now) in pairs if was != now and now.upper() == was]
-    if not capitals or len(capitals) * 3 > len(text):
+    steps = _steps_of_ascii(text) if text.isascii() else _steps(text, folded)
+    if not steps or len(steps) * 3 > len(text):
         return None
-    steps = bytearray()
+    if max(steps) < LONGEST_STEP:
+        return bytes(steps)
+    return b"".join(b"\xff" * (step // LONGEST_STEP) + bytes([step % LONGEST_STEP]) for step in steps)
+
+
+def _steps_of_ascii(text: str) -> list[int]:
+    """From one capital to the next: how many letters are between."""
+    return [len(between) for between in text.encode().translate(_CAPITALS_ALIKE).split(b"A")[:-1]]
+
+
+def _steps(text: str, folded: str) -> list[int]:
+    """The same of any text."""
+    steps = []
     last = -1
-    for place in capitals:
-        step, last = place - last - 1, place
-        if step >= LONGEST_STEP:
-            whole, step = divmod(step, LONGEST_STEP)
-            steps += b"\xff" * whole
-        steps.append(step)
-    return bytes(steps)
+    for place, (was, now) in enumerate(zip(text, folded, strict=True)):
+        if was != now and now.upper() == was:
+            steps.append(place - last - 1)
+            last = place
+    return steps
 
 
 def unfold(folded: str, casing: bytes | None, begin: int = 0) -> str:
