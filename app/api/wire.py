@@ -12,7 +12,7 @@ import msgspec
 from fastapi import Response
 
 from app.exchange import KeptHeaders
-from app.store.pages import COUNTED_MOST
+from app.store.pages.walking import COUNTED_MOST
 from app.store.record import ChunkTime
 from app.store.search.snippets import Snippet
 from app.store.stored import Page, RecorderStatus, StoredConversation, StoredExchange, StoredHeaders

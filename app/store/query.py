@@ -13,9 +13,9 @@ from app.exchange import KeptHeaders
 from app.store.bodies import BodyReader, Manifest, StoredBody
 from app.store.contents import ContentReader
 from app.store.filter import HIGHEST_ID, Filter, Order
-from app.store.filters.conditions import composed
 from app.store.filters.errors import FilterError
-from app.store.pages import NOWHERE, Sort, Wanted, count_rows, find_rows
+from app.store.pages.walking import COUNT_SECONDS, COUNTED_MOST, count_rows, find_rows
+from app.store.pages.wanted import NOWHERE, Sort, Wanted
 from app.store.pieces import decode_chunk_times
 from app.store.pool import Pool
 from app.store.record import ChunkTime
@@ -92,12 +92,15 @@ class Query:
         return Page(exchanges, found.has_more, resume_after=found.resume_after)
 
     async def count_exchanges(self, wanted: Filter) -> int | None:
-        """How many exchanges are wanted, at most COUNTED_MOST + 1; None where that takes too long, and for `q`."""
+        """How many exchanges are wanted, at most COUNTED_MOST + 1; None where that takes too long."""
         async with self._pool.transaction(readonly=True) as connection:
-            page = self._page(wanted, await self._projects(connection), 1, None, "desc")
+            page = self._page(wanted, await self._projects(connection), COUNTED_MOST, None, "desc")
             if page is None:
                 return 0
-            return None if wanted.q is not None else await count_rows(connection, page)
+            if wanted.q is None:
+                return await count_rows(connection, page)
+            found = await self._searched.find(connection, page, COUNT_SECONDS)
+            return None if found.resume_after is not None else len(found.ids) + found.has_more
 
     async def _place(
         self, connection: Connection, after: uuid.UUID | None, sort: Sort
@@ -141,21 +144,11 @@ class Query:
 
     async def list_among(self, wanted: Filter, ids: list[uuid.UUID]) -> list[StoredExchange]:
         """Those of some exchanges that are wanted, with previews, in no order."""
-        low, high = wanted.bounds(None, "desc")
-        if not ids or not wanted.can_match():
-            return []
         async with self._pool.transaction(readonly=True) as connection:
             projects = await self._projects(connection)
-            project_id = _project_id(projects, wanted.project)
-            if project_id is None and wanted.project is not None:
-                return []
-            conditions = wanted.conditions(project_id)
-            statement, *parameters = composed(statements("lists")["list_among"], (low, high, ids), conditions)
-            rows = await connection.fetch(statement, *parameters)
-            if wanted.q is not None:
-                places = [(row["project_id"], row["id"]) for row in rows]
-                said = await self._searched.among(connection, parse_terms(wanted.q), places)
-                rows = [row for row in rows if row["id"] in said]
+            page = self._page(wanted, projects, PAGE_MAX, None, "desc")
+            keys = [] if page is None else await self._searched.passing(connection, page, ids)
+            rows = await self._rows(connection, [each for _, each in keys])
             previews = await self._previews(connection, rows)
         return [_exchange(row, projects, previews) for row in rows]
 
@@ -259,17 +252,20 @@ class Query:
 
     async def _search(self, connection: Connection, page: Wanted, projects: dict[int, str]) -> Page:
         terms = parse_terms(page.filter.q or "")
-        found = await self._searched.find(connection, page, terms)
-        if not found.ids:
-            return Page([], found.has_more, {}, found.resume_after)
-        bounds = (min(found.ids), max(found.ids))
-        rows = await connection.fetch(self._sql["exchanges"], found.ids, *bounds)
-        rows.sort(key=lambda row: row["id"], reverse=page.order == "desc")
+        found = await self._searched.find(connection, page)
+        rows = await self._rows(connection, found.ids)
+        rows.sort(key=lambda row: row["id"].bytes, reverse=page.order == "desc")
         previews = await self._previews(connection, rows)
         places = [(row["project_id"], row["id"]) for row in rows]
         snippets = await self._searched.snippets(connection, terms, places)
         exchanges = [_exchange(row, projects, previews) for row in rows]
         return Page(exchanges, found.has_more, snippets, found.resume_after)
+
+    async def _rows(self, connection: Connection, ids: list[uuid.UUID]) -> list[asyncpg.Record]:
+        """Exchanges by their ids, in no order."""
+        if not ids:
+            return []
+        return await connection.fetch(statements("lists")["exchanges"], ids, min(ids), max(ids))
 
     async def _projects(self, connection: Connection) -> dict[int, str]:
         return {row["id"]: row["name"] for row in await connection.fetch(self._sql["projects"])}

@@ -17,7 +17,7 @@ from app.clock import monotonic_ns
 from app.store.filter import Filter
 from app.store.filters.conditions import Condition, composed
 from app.store.histogram import BOUNDS_MICROSECONDS
-from app.store.pages import LEAST_SECONDS, QUICK_SECONDS, within
+from app.store.pages.within import LEAST_SECONDS, QUICK_SECONDS, within
 from app.store.periods import DAY_MILLISECONDS, lowest_id
 from app.store.pool import Pool
 from app.store.statements import statements

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from app.clock import monotonic_ns, utc_now
-from app.store import pages
 from app.store.filter import HIGHEST_ID, LOWEST_ID, Filter, Order
 from app.store.filters.reading import read_filter
 from app.store.ingest import Ingest
-from app.store.pages import Sort, Wanted, count_rows, find_rows, within
+from app.store.pages import walking
+from app.store.pages.walking import count_rows, find_rows
+from app.store.pages.wanted import Sort, Wanted
+from app.store.pages.within import within
 from app.store.pool import Pool
 from app.store.query import Query
 from app.store.record import Record, Usage
@@ -72,13 +74,13 @@ async def test_pages_follow_each_other_in_every_order_though_more_is_recorded(
 async def test_windows_find_what_one_statement_finds(
     pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch, order: str, sort: Sort
 ) -> None:
-    monkeypatch.setattr(pages, "FIRST_WINDOW", 3)
+    monkeypatch.setattr(walking, "FIRST_WINDOW", 3)
     await ingest.deliver([made(number, method="GET" if number % 5 == 0 else "POST") for number in range(23)])
     direction: Order = "asc" if order == "asc" else "desc"
     page = Wanted(Filter(method="GET"), [1], LOWEST_ID, HIGHEST_ID, 3, direction, sort)
     async with pool.transaction(readonly=True) as connection:
         whole = await find_rows(connection, page)
-        by_windows = await pages._Walk(connection, page).by_windows(monotonic_ns() + 60 * SECOND)
+        by_windows = await walking._Walk(connection, page).by_windows(monotonic_ns() + 60 * SECOND)
     assert [row["id"] for row in by_windows.rows] == [row["id"] for row in whole.rows]
     assert by_windows.has_more is whole.has_more is True
 
@@ -86,13 +88,13 @@ async def test_windows_find_what_one_statement_finds(
 async def test_a_page_over_its_budget_says_how_far_it_came_and_the_next_goes_on(
     pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "FIRST_WINDOW", 5)
+    monkeypatch.setattr(walking, "FIRST_WINDOW", 5)
     await ingest.deliver([made(number, method="GET" if number == 2 else "POST") for number in range(23)])
     found, high, rounds = [], HIGHEST_ID, 0
     async with pool.transaction(readonly=True) as connection:
         while True:
             page = Wanted(Filter(method="GET"), [1], LOWEST_ID, high, 3)
-            rows = await pages._Walk(connection, page).by_windows(deadline=0)
+            rows = await walking._Walk(connection, page).by_windows(deadline=0)
             found += rows.rows
             rounds += 1
             if rows.resume_after is None:
@@ -120,7 +122,7 @@ async def test_totals_are_counted_and_capped(
     page = Wanted(Filter(), [1], LOWEST_ID, HIGHEST_ID, 1)
     async with pool.transaction(readonly=True) as connection:
         assert await count_rows(connection, page) == 7
-        monkeypatch.setattr(pages, "COUNTED_MOST", 4)
+        monkeypatch.setattr(walking, "COUNTED_MOST", 4)
         assert await count_rows(connection, page) == 5
 
 

@@ -18,13 +18,11 @@ SELECT id FROM exchanges WHERE id >= $1::uuid AND id < $2::uuid ORDER BY id DESC
 -- edge_oldest: The id that so many exchanges between two ids lie below.
 SELECT id FROM exchanges WHERE id >= $1::uuid AND id < $2::uuid ORDER BY id OFFSET $3::int8 LIMIT 1;
 
--- list_among: Those of some exchanges that are between two ids and wanted.
-SELECT e.* FROM exchanges AS e
-WHERE e.id = ANY($3::uuid[]) AND e.id >= $1::uuid AND e.id < $2::uuid
-    /* and wanted */;
+-- exchanges: Exchanges by their ids, which are between two.
+SELECT * FROM exchanges WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid;
 
--- matching_among: Ids of those of some exchanges that are between two ids and wanted.
-SELECT e.id FROM exchanges AS e
+-- among: Those of some exchanges that are between two ids and wanted.
+SELECT e.project_id, e.id FROM exchanges AS e
 WHERE e.id = ANY($3::uuid[]) AND e.id >= $1::uuid AND e.id < $2::uuid
     /* and wanted */;
 

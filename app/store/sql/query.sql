@@ -1,9 +1,6 @@
 -- projects: All projects.
 SELECT id, name FROM projects ORDER BY id;
 
--- exchanges: Exchanges by their ids.
-SELECT * FROM exchanges WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid;
-
 -- moment: The clock, and which transactions are under way: the oldest one, and the first that has not begun.
 SELECT
     clock_timestamp() AS now,

@@ -8,72 +8,29 @@ the budget did not reach is left to the next page.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import asyncpg
+from typing import TYPE_CHECKING, Any
 
 from app.clock import monotonic_ns
-from app.store.filter import Filter, Order
 from app.store.filters.conditions import composed
+from app.store.pages.matching import Key, few_by_facts_or_tags
+from app.store.pages.wanted import NOWHERE, Place, Rows, Wanted
+from app.store.pages.within import LEAST_SECONDS, QUICK_SECONDS, within
 from app.store.statements import statements
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from app.store.pool import Connection
 
 BUDGET_SECONDS = 2.0
 DIRECT_SECONDS = 0.7
 """So long a page is tried by the planner's own way."""
 COUNT_SECONDS = 1.0
-FEW = 2_000
-"""So many exchanges that an inverted index gives are looked at one by one."""
-PROBE_SECONDS = 0.4
-LEAST_SECONDS = 0.25
-"""What a window may take beyond the budget, at least."""
 FIRST_WINDOW, LARGEST_WINDOW = 5_000, 250_000
-QUICK_SECONDS = 0.15
-"""A window that takes less is followed by a larger one."""
 COUNTED_MOST = 10_000
-
-Sort = Literal["started_at", "duration_ms", "total_tokens", "cost"]
 
 _STATEMENTS = {"duration_ms": "duration", "total_tokens": "tokens", "cost": "cost"}
 _COLUMNS = {"duration_ms": "duration_us", "total_tokens": "total_tokens", "cost": "cost"}
-
-Place = tuple[Any, uuid.UUID | None]
-"""The value that is sorted by, and the id."""
-NOWHERE: Place = (None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A page: which exchanges of which projects, from id `low` to before `high`, in which order, behind what."""
-
-    filter: Filter
-    project_ids: Sequence[int]
-    low: uuid.UUID
-    high: uuid.UUID
-    limit: int
-    order: Order = "desc"
-    sort: Sort = "started_at"
-    after: Place = NOWHERE
-    """Where it begins, in an order that is not that of time."""
-
-    @property
-    def project_id(self) -> int | None:
-        """The one project, where there is one only: that leads to better plans."""
-        return self.project_ids[0] if len(self.project_ids) == 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows in order."""
-
-    rows: list[asyncpg.Record]
-    has_more: bool
-    resume_after: uuid.UUID | None = None
-    """The budget was used up: the next page follows this id, and all before was looked at."""
 
 
 async def find_rows(connection: Connection, wanted: Wanted, budget_seconds: float = BUDGET_SECONDS) -> Rows:
@@ -82,8 +39,8 @@ async def find_rows(connection: Connection, wanted: Wanted, budget_seconds: floa
     walk = _Walk(connection, wanted)
     if wanted.filter.is_simple() and wanted.sort == "started_at":
         return _cut(await walk.all(), wanted)
-    if wanted.sort == "started_at" and (few := await few_of(connection, wanted)) is not None:
-        return _cut(await _among(connection, wanted, few), wanted)
+    if wanted.sort == "started_at" and (few := await few_by_facts_or_tags(connection, wanted)) is not None:
+        return _cut(await _of_few(connection, wanted, few), wanted)
     rows = await within(connection, min(DIRECT_SECONDS, budget_seconds / 2), *walk.statement(NOWHERE))
     if rows is not None:
         return _cut(rows, wanted)
@@ -99,50 +56,12 @@ async def count_rows(connection: Connection, wanted: Wanted) -> int | None:
     return None if rows is None else int(rows[0]["count"])
 
 
-async def few_of(connection: Connection, wanted: Wanted) -> list[tuple[int, uuid.UUID]] | None:
-    """Project and id of all exchanges that are wanted, and perhaps of others, where an inverted index knows that they
-    are few."""
-    probe = wanted.filter.few_by(wanted.project_id)
-    if probe is None:
-        return None
-    sql, (name, conditions) = statements("lists"), probe
-    await connection.execute(sql["by_inverted_indexes"])
-    asked = composed(sql[name], (wanted.low, wanted.high, FEW + 1), conditions)
-    rows = await within(connection, PROBE_SECONDS, *asked)
-    await connection.execute(sql["by_any_index"])
-    if rows is None or len(rows) > FEW:
-        return None
-    return [(row["project_id"], row["id"]) for row in rows]
-
-
-async def _among(
-    connection: Connection, wanted: Wanted, few: list[tuple[int, uuid.UUID]]
-) -> list[asyncpg.Record]:
-    """The rows of those of a few exchanges that are wanted."""
-    sql, span = statements("lists"), (wanted.low, wanted.high)
-    statement, *parameters = composed(
-        sql["matching_among"], (*span, [each for _, each in few]), wanted.filter.conditions(wanted.project_id)
-    )
-    rows = await connection.fetch(statement, *parameters)
-    ids = sorted((row["id"] for row in rows), reverse=wanted.order == "desc")[: wanted.limit + 1]
-    rows = await connection.fetch(sql["list_among"], *span, ids) if ids else []
-    return sorted(rows, key=lambda row: row["id"].bytes, reverse=wanted.order == "desc")
-
-
-async def within(
-    connection: Connection, seconds: float, statement: str, *parameters: Any
-) -> list[asyncpg.Record] | None:
-    """The rows of a statement; None where it takes longer, and then the transaction goes on as before it."""
-    limit = statements("session")["limit_statement"]
-    before = await connection.fetchval(statements("session")["statement_limit"])
-    try:
-        async with connection.transaction():
-            await connection.execute(limit, f"{max(1, int(seconds * 1000))}ms")
-            rows = await connection.fetch(statement, *parameters)
-            await connection.execute(limit, before)
-    except asyncpg.QueryCanceledError:
-        return None
-    return rows
+async def _of_few(connection: Connection, wanted: Wanted, few: list[Key]) -> list[asyncpg.Record]:
+    """The rows of the first of a few exchanges."""
+    is_down = wanted.order == "desc"
+    ids = sorted((each for _, each in few), reverse=is_down)[: wanted.limit + 1]
+    rows = await connection.fetch(statements("lists")["exchanges"], ids, min(ids), max(ids)) if ids else []
+    return sorted(rows, key=lambda row: row["id"].bytes, reverse=is_down)
 
 
 class _Walk:
