@@ -82,6 +82,8 @@ CREATE TABLE exchanges (
     cost_status text,
     parent_id uuid,
     joined_by text,
+    -- Set through OpenAI's read API; NULL: as the request had it.
+    metadata jsonb,
     PRIMARY KEY (project_id, id)
 ) PARTITION BY RANGE (id);
 
@@ -125,6 +127,8 @@ CREATE TABLE transcripts (
     request_preview text,
     response_preview text,
     facts jsonb,
+    -- The row of messages that ends with what was said here.
+    talk_tip uuid,
     PRIMARY KEY (project_id, id)
 ) PARTITION BY RANGE (id);
 
@@ -349,24 +353,60 @@ CREATE TABLE recorders (
     journal_bytes int8 NOT NULL
 );
 
--- Tombstones: checked by the very statement that inserts. `value` is the exchange's id as text, a user, a key's
--- fingerprint or a conversation's name; `until` bounds all but the first by the time an exchange began.
+-- What was asked to be erased. `value` (an exchange's id, a user, a key's fingerprint, a conversation's id or name) is
+-- there until it is gone from the tables (`erased_at`); `until` bounds all but the first kind by when an exchange began.
 CREATE TABLE erasures (
     id uuid PRIMARY KEY,
     project_id int4 NOT NULL,
     kind text NOT NULL CONSTRAINT erasures_kind CHECK (kind IN ('exchange', 'user', 'key', 'conversation')),
-    value text NOT NULL,
+    value text,
     until timestamptz,
-    requested_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    erased_at timestamptz,
+    counts jsonb NOT NULL DEFAULT '{}'
 );
 
-CREATE INDEX erasures_by_value ON erasures (project_id, kind, value);
+-- Checked by the very statement that inserts, so that no journal brings back what was erased. They name nobody:
+-- SHA-256 of `kind:value`.
+CREATE TABLE tombstones (
+    project_id int4 NOT NULL,
+    value_sha256 bytea NOT NULL,
+    erasure_id uuid NOT NULL,
+    until timestamptz,
+    PRIMARY KEY (project_id, value_sha256, erasure_id)
+);
 
+-- What a recorder did: exchanges that it stopped on their way, took from its quarantine, and files there that it cannot
+-- read. `done_at`: since then nothing of it is on its disk.
 CREATE TABLE erasure_progress (
     erasure_id uuid NOT NULL,
     recorder_id uuid NOT NULL,
-    done_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    done_at timestamptz,
+    stopped int8 NOT NULL DEFAULT 0,
+    quarantined int8 NOT NULL DEFAULT 0,
+    unreadable int8 NOT NULL DEFAULT 0,
     PRIMARY KEY (erasure_id, recorder_id)
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '5'), ('min_writer', '1');
+-- What erased exchanges used and others may use, too: nodes in pieces (32 bytes) and tips in messages (16 bytes).
+-- `kept`: others do.
+CREATE TABLE erasure_nodes (
+    project_id int4 NOT NULL,
+    week date NOT NULL,
+    node bytea NOT NULL,
+    erasure_id uuid NOT NULL,
+    kept bool NOT NULL DEFAULT false,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (project_id, week, node)
+);
+
+-- Segments of the search whose signatures have bits of erased texts, until they are made anew.
+CREATE TABLE erasure_segments (
+    project_id int4 NOT NULL,
+    week date NOT NULL,
+    segment int4 NOT NULL,
+    erasure_id uuid NOT NULL,
+    PRIMARY KEY (project_id, week, segment, erasure_id)
+);
+
+INSERT INTO meta (key, value) VALUES ('schema_version', '6'), ('min_writer', '1');

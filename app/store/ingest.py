@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -88,11 +89,11 @@ class Ingest:
             await self._account(connection, accounts)
 
     async def known(self, exchange_ids: Iterable[bytes]) -> frozenset[bytes]:
-        """Which of these exchanges are recorded."""
+        """Which of these exchanges are recorded, or were erased by their ids."""
+        ids = [uuid.UUID(bytes=each) for each in exchange_ids]
         async with self._pool.transaction(readonly=True) as connection:
-            rows = await connection.fetch(
-                self._sql["known_ids"], [uuid.UUID(bytes=each) for each in exchange_ids]
-            )
+            rows = await connection.fetch(self._sql["known_ids"], ids)
+            rows += await connection.fetch(self._sql["known_erased"], ids)
         return frozenset(row["id"].bytes for row in rows)
 
     async def heartbeat(self, beat: Heartbeat) -> None:
@@ -173,8 +174,13 @@ class Ingest:
     ) -> tuple[frozenset[bytes], frozenset[bytes]]:
         rows = [exchange_row(each, self._recorder_id) for each in placed]
         answers = await connection.fetch(self._sql["insert_exchanges"], *columns(rows))
-        recorded = frozenset(row["id"].bytes for row in answers if row["recorded"])
-        return recorded, frozenset(row["id"].bytes for row in answers if not row["recorded"])
+        recorded = frozenset(row["id"].bytes for row in answers if row["erasure_id"] is None)
+        erased = frozenset(row["id"].bytes for row in answers if row["erasure_id"] is not None)
+        if erased:
+            stopped = Counter(row["erasure_id"] for row in answers if row["erasure_id"] is not None)
+            counts = (list(stopped), list(stopped.values()))
+            await connection.execute(self._sql["add_stopped"], *counts, self._recorder_id)
+        return recorded, erased
 
     async def _add_sums(self, connection: Connection, placed: list[Placed]) -> None:
         if rows := hourly_rows(placed):

@@ -182,8 +182,8 @@ async def test_two_projects_and_two_upstreams_are_billed_apart(pool: Pool, ask: 
 async def test_what_an_erasure_stops_is_not_taken_for_counted(pool: Pool, ask: Ask) -> None:
     await recorder(pool).deliver([exchange("GET", "/v1/models", {})])
     ask(
-        "INSERT INTO erasures (id, project_id, kind, value, until) VALUES "
-        "(gen_random_uuid(), (SELECT id FROM projects), 'user', 'ann', now() + interval '1 day')"
+        "INSERT INTO tombstones (project_id, value_sha256, erasure_id, until) VALUES "
+        "((SELECT id FROM projects), sha256('user:ann'), gen_random_uuid(), now() + interval '1 day')"
     )
     await recorder(pool).deliver([polled(user="ann")])
     await recorder(pool).deliver([polled()])

@@ -176,8 +176,8 @@ async def test_what_was_erased_or_is_too_old_says_so(bench: Bench) -> None:
     await bench.delivery.deliver(items[2:], [])
     project = await bench.value("SELECT id FROM projects")
     await bench.value(
-        "INSERT INTO erasures (id, project_id, kind, value) VALUES ($1, $2, 'exchange', $3)",
-        *(uuid.UUID(int=1), project, str(uuid.UUID(bytes=items[1][0].id))),
+        "INSERT INTO tombstones (erasure_id, project_id, value_sha256) VALUES ($1, $2, sha256($3))",
+        *(uuid.UUID(int=1), project, f"exchange:{uuid.UUID(bytes=items[1][0].id)}".encode()),
     )
     fates = await bench.delivery.deliver(items, [])
     assert [fate for _, fate in fates] == [EXPIRED, ERASED, RECORDED]

@@ -93,8 +93,8 @@ async def test_a_tombstone_stops_everything(
     await ingest.deliver([record(project="other"), record(key="other")])
     before = ask(EVERYTHING)
     ask(
-        "INSERT INTO erasures (id, project_id, kind, value, until) SELECT"
-        f" gen_random_uuid(), p.id, '{kind}', '{value}', '{until}' FROM projects p WHERE name = 'default'"
+        "INSERT INTO tombstones (project_id, value_sha256, erasure_id, until) SELECT"
+        f" p.id, sha256('{kind}:{value}'), gen_random_uuid(), '{until}' FROM projects p WHERE name = 'default'"
     )
     dead = talk(b"secret", b"answer", user="ann", conversation="c1")
     other = talk(b"other", b"answer", user="ben", key="ffffffffffffffff", conversation="c2")
@@ -109,8 +109,8 @@ async def test_a_tombstone_stops_everything(
 async def test_what_began_after_an_erasure_of_a_user_is_kept(ingest: Ingest, ask: Ask) -> None:
     await ingest.deliver([record()])
     ask(
-        "INSERT INTO erasures (id, project_id, kind, value, until) VALUES"
-        " (gen_random_uuid(), 1, 'user', 'ann', '2026-11-18T11:59:59Z')"
+        "INSERT INTO tombstones (project_id, value_sha256, erasure_id, until) VALUES"
+        " (1, sha256('user:ann'), gen_random_uuid(), '2026-11-18T11:59:59Z')"
     )
     later = record(user="ann")
     assert (await ingest.deliver([later])).recorded == {later.id}
@@ -121,7 +121,8 @@ async def test_an_erased_exchange_stays_erased_when_its_journal_is_replayed(inge
     await ingest.deliver([dead])
     text = str(uuid.UUID(bytes=dead.id))
     ask(
-        f"INSERT INTO erasures (id, project_id, kind, value) VALUES (gen_random_uuid(), 1, 'exchange', '{text}')"
+        "INSERT INTO tombstones (project_id, value_sha256, erasure_id) VALUES"
+        f" (1, sha256('exchange:{text}'), gen_random_uuid())"
     )
     ask(f"DELETE FROM exchanges WHERE id = '{text}'")
     assert (await ingest.deliver([dead])).erased == {dead.id}

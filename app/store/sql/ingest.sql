@@ -10,9 +10,19 @@ ON CONFLICT (name) DO NOTHING;
 -- known_ids: Which of these exchanges are recorded.
 SELECT id FROM exchanges WHERE id = ANY($1::uuid[]);
 
--- lock_weeks: Shares the weeks (project, number of the week) with other batches, and keeps erasures out of them.
+-- known_erased: Which of these exchanges were erased by their ids.
+SELECT w.id
+FROM unnest($1::uuid[]) AS w (id)
+JOIN tombstones AS t ON t.value_sha256 = sha256(convert_to('exchange:' || w.id, 'UTF8'));
+
+-- lock_weeks: Shares projects (week -1) and weeks (project, its number) with other batches, and keeps erasures out of them.
 SELECT pg_advisory_xact_lock_shared(project_id, week)
-FROM (SELECT project_id, week FROM unnest($1::int4[], $2::int4[]) AS w (project_id, week) ORDER BY 1, 2) AS ordered;
+FROM (
+    SELECT project_id, week FROM unnest($1::int4[], $2::int4[]) AS w (project_id, week)
+    UNION
+    SELECT project_id, -1 FROM unnest($1::int4[]) AS p (project_id)
+    ORDER BY 1, 2
+) AS ordered;
 
 -- insert_exchanges: Inserts what is neither there nor erased; says which ids it inserted and which a tombstone stopped.
 WITH batch AS (
@@ -43,14 +53,15 @@ WITH batch AS (
         answer_key, conversation_id, parent_id, joined_by
     )
 ), erased AS MATERIALIZED (
-    SELECT b.id FROM batch AS b WHERE EXISTS (
-        SELECT FROM erasures AS e
-        WHERE e.project_id = b.project_id
-            AND (e.until IS NULL OR e.until >= b.started_at)
-            AND (e.kind, e.value) IN (
-                ('exchange', b.id::text), ('user', b.end_user), ('key', b.key), ('conversation', b.conversation)
-            )
-    )
+    SELECT DISTINCT b.id, t.erasure_id
+    FROM batch AS b
+    CROSS JOIN LATERAL (
+        VALUES ('exchange:' || b.id), ('user:' || b.end_user), ('key:' || b.key),
+            ('conversation:' || b.conversation), ('conversation:' || b.conversation_id)
+    ) AS named (value)
+    JOIN tombstones AS t
+        ON t.project_id = b.project_id AND t.value_sha256 = sha256(convert_to(named.value, 'UTF8'))
+        AND (t.until IS NULL OR t.until >= b.started_at)
 ), inserted AS (
     INSERT INTO exchanges (
         project_id, id, week, started_at, duration_us, ttft_us,
@@ -86,9 +97,15 @@ WITH batch AS (
     ON CONFLICT (project_id, id) DO NOTHING
     RETURNING id
 )
-SELECT id, true AS recorded FROM inserted
+SELECT id, NULL::uuid AS erasure_id FROM inserted
 UNION ALL
-SELECT id, false AS recorded FROM erased;
+SELECT id, erasure_id FROM erased;
+
+-- add_stopped: Counts exchanges that erasures stopped on their way (erasures, how many, recorder).
+INSERT INTO erasure_progress AS p (erasure_id, recorder_id, stopped)
+SELECT erasure_id, $3::uuid, stopped FROM unnest($1::uuid[], $2::int8[]) AS w (erasure_id, stopped)
+ORDER BY 1
+ON CONFLICT (erasure_id, recorder_id) DO UPDATE SET stopped = p.stopped + excluded.stopped;
 
 -- count_objects: Counts usages that several exchanges tell, each on the first of them; gives the exchanges that count.
 INSERT INTO usage_counted (project_id, authority, object_sha256, exchange_id)
@@ -120,20 +137,20 @@ ON CONFLICT (project_id, week, node) DO NOTHING;
 INSERT INTO transcripts (
     project_id, id, week, request_headers, response_headers, trailers,
     request_head, request_tip, request_tail, response_tip,
-    chunk_times, request_preview, response_preview, facts
+    chunk_times, request_preview, response_preview, facts, talk_tip
 )
 SELECT
     project_id, id, week, request_headers, response_headers, trailers,
     request_head, request_tip, request_tail, response_tip,
-    chunk_times, request_preview, response_preview, facts::jsonb
+    chunk_times, request_preview, response_preview, facts::jsonb, talk_tip
 FROM unnest(
     $1::int4[], $2::uuid[], $3::date[], $4::bytea[], $5::bytea[], $6::bytea[],
     $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[],
-    $11::bytea[], $12::text[], $13::text[], $14::text[]
+    $11::bytea[], $12::text[], $13::text[], $14::text[], $15::uuid[]
 ) AS t (
     project_id, id, week, request_headers, response_headers, trailers,
     request_head, request_tip, request_tail, response_tip,
-    chunk_times, request_preview, response_preview, facts
+    chunk_times, request_preview, response_preview, facts, talk_tip
 )
 ON CONFLICT (project_id, id) DO NOTHING;
 

@@ -4,7 +4,8 @@ FROM pg_class AS c
 WHERE c.relkind = 'r' AND NOT c.relispartition AND c.relnamespace = current_schema()::regnamespace
     AND c.relname = ANY(ARRAY[
         'meta', 'projects', 'conversations', 'conversation_names', 'conversation_links', 'usage_hourly',
-        'usage_daily_users', 'usage_counted', 'segments', 'recorders', 'erasures', 'erasure_progress'
+        'usage_daily_users', 'usage_counted', 'segments', 'recorders', 'erasures', 'tombstones',
+        'erasure_progress', 'erasure_nodes', 'erasure_segments'
     ]) AND c.relname <> ALL($1::text[]);
 
 -- first: When the first exchange that is kept began.
