@@ -95,7 +95,7 @@ JOIN conversation_names AS n USING (project_id, source, name)
 LEFT JOIN conversations AS v ON v.project_id = n.project_id AND v.id = n.conversation_id;
 
 -- lock_merging: Lets one batch at a time make one of two conversations; released with the transaction.
-SELECT pg_advisory_xact_lock(7594032149);
+SELECT pg_advisory_xact_lock(7594032150);
 
 -- lock_conversations: Locks conversations (project, id), in the order that all batches share.
 SELECT c.project_id, c.id, c.merged_into
