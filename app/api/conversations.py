@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.api import wire
+from app.api.exchanges import refuse_repeated
 from app.api.parameters import ConversationParameters
 from app.api.schemas import ConversationList, ErrorAnswer
 from app.store.query import Query as StoreQuery
@@ -21,11 +22,15 @@ def conversation_routes(store: StoreQuery) -> APIRouter:
     routes = APIRouter(tags=["conversations"])
 
     @routes.get("/api/conversations", response_model=ConversationList, responses=_ERRORS)
-    async def list_conversations(parameters: Parameters) -> Response:
-        """A page of conversations, the newest first; `GET /api/exchanges?conversation=ID` has their turns."""
-        found, has_more = await store.list_conversations(
-            parameters.project, parameters.limit, parameters.after
+    async def list_conversations(request: Request, parameters: Parameters) -> Response:
+        """A page of conversations of which an exchange passes the filters, by when they began, the newest first.
+
+        Further filters are those of `/api/exchanges`; `GET /api/exchanges?conversation=ID` has the turns of one.
+        """
+        refuse_repeated(request)
+        found = await store.list_conversations(
+            parameters.filter(), parameters.limit, parameters.after, parameters.order
         )
-        return wire.answer(wire.conversations(found, has_more=has_more))
+        return wire.answer(wire.conversations(found))
 
     return routes

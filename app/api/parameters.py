@@ -94,7 +94,7 @@ class ListParameters(FilterParameters):
 
 
 class ConversationParameters(FilterParameters):
-    """Which conversations, by the exchanges with which they began, and how many."""
+    """Which conversations, by an exchange of theirs that passes all filters, and how many."""
 
     after: uuid.UUID | None = Field(None, description="The `last_id` of the page before.")
     limit: int = Field(20, ge=1, le=200, description="Longest page.")

@@ -165,7 +165,7 @@ class ExchangeList(BaseModel):
     total: int | None = Field(
         None,
         description="With `count`: how many there are on all pages, at most 10,000; null where counting takes too "
-        "long, and with `q`.",
+        "long.",
     )
     total_is_capped: bool | None = Field(None, description="With `count`: there are more than `total`.")
 
@@ -179,11 +179,22 @@ class Conversation(BaseModel):
     started_at: str | None = Field(
         description="RFC 3339, UTC; null where the first exchange is no longer kept."
     )
+    last_at: str | None = Field(description="When the latest of its exchanges began.")
     title: str | None = Field(description="What was said first; null where that is no longer kept.")
     name: str | None = Field(description="The client's name for it, by `x-verbatim-conversation`.")
     project: str
     exchanges: int
-    model: str | None
+    model: str | None = Field(description="The one that was asked first.")
+    models: list[str] | None = Field(
+        description="All that were asked. This and the sums are null where a conversation has more than 1,000 "
+        "exchanges; `/api/stats?conversation=ID` sums those up."
+    )
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: str | None = Field(description="US dollars; null is unknown.")
+    unpriced: int | None = Field(
+        description="Exchanges whose usage is known and whose cost is not: above 0, `cost` is a lower bound."
+    )
     upstream: str | None
     user: str | None
     key: str | None
@@ -195,8 +206,13 @@ class ConversationList(BaseModel):
     object: Literal["list"]
     data: list[Conversation]
     first_id: str | None
-    last_id: str | None
+    last_id: str | None = Field(
+        description="For the `after` of the next page; where looking took too long, how far it came."
+    )
     has_more: bool
+    incomplete: bool = Field(
+        description="Looking took too long and gives what it found; more may follow `last_id`."
+    )
 
 
 class Percentiles(BaseModel):

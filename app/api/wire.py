@@ -15,7 +15,14 @@ from app.exchange import KeptHeaders
 from app.store.pages.walking import COUNTED_MOST
 from app.store.record import ChunkTime
 from app.store.search.snippets import Snippet
-from app.store.stored import Page, RecorderStatus, StoredConversation, StoredExchange, StoredHeaders
+from app.store.stored import (
+    ConversationPage,
+    Page,
+    RecorderStatus,
+    StoredConversation,
+    StoredExchange,
+    StoredHeaders,
+)
 
 _TOKENS = (
     "input_tokens",
@@ -34,7 +41,10 @@ _LISTED = (
     *("request_bytes", "response_bytes", "finish_reason", "upstream_id", "user", "key", "project"),
     *("conversation", "tags", "request_preview", "response_preview", "capture_status"),
 )
-_OF_CONVERSATIONS = ("title", "name", "project", "exchanges", "model", "upstream", "user", "key")
+_OF_CONVERSATIONS = (
+    *("title", "name", "project", "exchanges", "model", "upstream", "user", "key"),
+    *("models", "input_tokens", "output_tokens", "unpriced"),
+)
 _DETAILED = (
     *("query", "route", "authority", "http_version", "detail", "request_complete"),
     *(
@@ -75,15 +85,7 @@ def page(found: Page) -> dict[str, Any]:
     if found.snippets is not None:
         for each, stored in zip(data, found.exchanges, strict=True):
             each["snippets"] = [_snippet(one) for one in found.snippets.get(stored.id, ())]
-    last_id = data[-1]["id"] if data else None
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": last_id if found.resume_after is None else str(found.resume_after),
-        "has_more": found.has_more,
-        "incomplete": found.resume_after is not None,
-    }
+    return envelope(data, found.has_more, found.resume_after)
 
 
 def total(count: int | None) -> dict[str, Any]:
@@ -113,24 +115,34 @@ def detail(
     }
 
 
-def conversations(found: list[StoredConversation], *, has_more: bool) -> dict[str, Any]:
+def conversation(stored: StoredConversation) -> dict[str, Any]:
+    """A conversation as lists have it."""
+    return {
+        "object": "conversation",
+        "id": str(stored.id),
+        "last_id": str(stored.last_id),
+        "started_at": None if stored.started_at is None else time(stored.started_at),
+        "last_at": None if stored.last_at is None else time(stored.last_at),
+        **{name: getattr(stored, name) for name in _OF_CONVERSATIONS},
+        "cost": money(stored.cost),
+    }
+
+
+def conversations(found: ConversationPage) -> dict[str, Any]:
     """A page of conversations in OpenAI's envelope of lists."""
-    data = [
-        {
-            "object": "conversation",
-            "id": str(each.id),
-            "last_id": str(each.last_id),
-            "started_at": None if each.started_at is None else time(each.started_at),
-            **{name: getattr(each, name) for name in _OF_CONVERSATIONS},
-        }
-        for each in found
-    ]
+    return envelope([conversation(each) for each in found.conversations], found.has_more, found.resume_after)
+
+
+def envelope(data: list[dict[str, Any]], has_more: bool, resume_after: uuid.UUID | None) -> dict[str, Any]:
+    """OpenAI's envelope of lists; where looking took too long, `last_id` is how far it came."""
+    last_id = data[-1]["id"] if data else None
     return {
         "object": "list",
         "data": data,
         "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
+        "last_id": last_id if resume_after is None else str(resume_after),
         "has_more": has_more,
+        "incomplete": resume_after is not None,
     }
 
 

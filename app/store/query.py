@@ -12,7 +12,8 @@ import msgspec
 from app.exchange import KeptHeaders
 from app.store.bodies import BodyReader, Manifest, StoredBody
 from app.store.contents import ContentReader
-from app.store.filter import HIGHEST_ID, Filter, Order
+from app.store.conversation_pages import ConversationPages
+from app.store.filter import Filter, Order
 from app.store.filters.errors import FilterError
 from app.store.pages.walking import COUNT_SECONDS, COUNTED_MOST, count_rows, find_rows
 from app.store.pages.wanted import NOWHERE, Sort, Wanted
@@ -26,6 +27,7 @@ from app.store.stats import StatsReader
 from app.store.storage import StorageReader
 from app.store.stored import (
     Account,
+    ConversationPage,
     Moment,
     Page,
     RecorderStatus,
@@ -56,6 +58,7 @@ class Query:
         self._sql = statements("query")
         self._bodies = BodyReader(pool)
         self._searched = SearchedLists()
+        self._conversations = ConversationPages(self._searched)
         self.contents = ContentReader(pool)
         """Reads what is kept of whole pages."""
         self.stats = StatsReader(pool)
@@ -128,19 +131,32 @@ class Query:
         return Wanted(wanted, project_ids, low, high, limit, order)
 
     async def list_conversations(
-        self, project: str | None = None, limit: int = 20, after: uuid.UUID | None = None
-    ) -> tuple[list[StoredConversation], bool]:
-        """The page of at most `limit` (1 to PAGE_MAX) conversations that follow `after`, the newest first, and whether
-        there are more."""
+        self, wanted: Filter, limit: int = 20, after: uuid.UUID | None = None, order: Order = "desc"
+    ) -> ConversationPage:
+        """The page of at most `limit` (1 to PAGE_MAX) conversations that follow `after`, by when they began.
+
+        An exchange of each passes the filter. Raises TermsError.
+        """
         limit = min(max(limit, 1), PAGE_MAX)
         async with self._pool.transaction(readonly=True) as connection:
             projects = await self._projects(connection)
-            project_id = _project_id(projects, project)
-            if project_id is None and project is not None:
-                return [], False
-            before = after or HIGHEST_ID
-            rows = await connection.fetch(self._sql["conversations"], before, limit + 1, project_id)
-        return [_conversation(row, projects) for row in rows[:limit]], len(rows) > limit
+            page = self._page(wanted, projects, limit, None, order)
+            if page is None:
+                return ConversationPage([], has_more=False)
+            return await self._conversations.page(connection, page, after, projects)
+
+    async def get_conversation(
+        self, conversation_id: uuid.UUID, most: int
+    ) -> tuple[StoredConversation, list[StoredExchange]] | None:
+        """One conversation, or the one that it was joined to, with its first exchanges; None where there is none."""
+        async with self._pool.transaction(readonly=True) as connection:
+            projects = await self._projects(connection)
+            found = await self._conversations.one(connection, conversation_id, projects)
+            if found is None:
+                return None
+            rows = await self._conversations.turns(connection, found, most)
+            previews = await self._previews(connection, rows)
+        return found, [_exchange(row, projects, previews) for row in rows]
 
     async def list_among(self, wanted: Filter, ids: list[uuid.UUID]) -> list[StoredExchange]:
         """Those of some exchanges that are wanted, with previews, in no order."""
@@ -281,13 +297,6 @@ class Query:
         return {row["id"]: (row["request_preview"], row["response_preview"]) for row in found}
 
 
-def _project_id(projects: dict[int, str], name: str | None) -> int | None:
-    """The number of the project asked for; where there is one project only, its number, which leads to better plans."""
-    if name is None:
-        return next(iter(projects)) if len(projects) == 1 else None
-    return next((number for number, each in projects.items() if each == name), None)
-
-
 def _exchange(
     row: asyncpg.Record, projects: dict[int, str], previews: dict[uuid.UUID, tuple[str | None, str | None]]
 ) -> StoredExchange:
@@ -300,11 +309,4 @@ def _exchange(
         tags=msgspec.json.decode(row["tags"], type=dict[str, str]),
         request_preview=request_preview,
         response_preview=response_preview,
-    )
-
-
-def _conversation(row: asyncpg.Record, projects: dict[int, str]) -> StoredConversation:
-    values = dict(row)
-    return StoredConversation(
-        project=projects.get(values.pop("project_id"), ""), user=values.pop("end_user"), **values
     )

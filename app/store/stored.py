@@ -103,6 +103,7 @@ class StoredConversation:
     """Exchanges that continue each other; how they began is unknown where the first one is no longer kept."""
 
     id: uuid.UUID
+    project_id: int
     project: str
     last_id: uuid.UUID
     """The latest of its exchanges."""
@@ -112,10 +113,29 @@ class StoredConversation:
     title: str | None
     """What was said first."""
     started_at: datetime.datetime | None
+    last_at: datetime.datetime | None
+    """When the latest of its exchanges began."""
     model: str | None
     upstream: str | None
     user: str | None
     key: str | None
+    models: list[str] | None
+    """All that were asked, by name. These and the sums are None where too many exchanges would have to be read."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: decimal.Decimal | None
+    unpriced: int | None
+    """Exchanges whose usage is known and whose cost is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """Some conversations in the order in which they began; the next page follows the last one's id."""
+
+    conversations: list[StoredConversation]
+    has_more: bool
+    resume_after: uuid.UUID | None = None
+    """Looking took too long: the next page follows this id, and all before was looked at."""
 
 
 @dataclass(frozen=True, slots=True)

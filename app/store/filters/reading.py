@@ -187,4 +187,7 @@ NAMES = frozenset(_READERS)
 
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, sorted(_READERS), 1)
-    return "there is no such parameter" + (f"; did you mean {near[0]}?" if near else "")
+    if near:
+        return f"there is no such parameter; did you mean {near[0]}?"
+    known = ", ".join(sorted(_READERS))
+    return f"there is no such parameter; expected {known}, tag.NAME, request.PATH or response.PATH"

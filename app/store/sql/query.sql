@@ -13,21 +13,6 @@ WHERE (recorded_at, id) > ($1::timestamptz, $2::uuid) AND recorded_at < $3::time
 ORDER BY recorded_at, id
 LIMIT $4::int8;
 
--- conversations: A page of conversations (project or NULL) before an id, the newest first, with how they began.
-SELECT
-    c.project_id, c.id, c.last_id, c.exchanges, c.name,
-    e.started_at, e.model, e.upstream, e.end_user, e.key, t.request_preview AS title
-FROM (
-    SELECT project_id, id, last_id, exchanges, name
-    FROM conversations
-    WHERE id < $1::uuid AND merged_into IS NULL AND ($3::int4 IS NULL OR project_id = $3)
-    ORDER BY id DESC
-    LIMIT $2::int8
-) AS c
-LEFT JOIN exchanges AS e ON e.project_id = c.project_id AND e.id = c.id
-LEFT JOIN transcripts AS t ON t.project_id = c.project_id AND t.id = c.id
-ORDER BY c.id DESC;
-
 -- exchange: One exchange by its id.
 SELECT * FROM exchanges WHERE id = $1::uuid;
 
