@@ -76,7 +76,8 @@ class Recorder:
         while True:
             taken = self._fill()
             now = monotonic_ns()
-            if self._batch.is_due(now) or (self._batch.items and stop.is_set()):
+            has_flushed = self._batch.is_due(now) or (bool(self._batch.items) and stop.is_set())
+            if has_flushed:
                 await self._flush()
             elif now - self._let_go_ns >= LET_GO_NS:
                 await self._let_go_idle()
@@ -85,7 +86,7 @@ class Recorder:
             if stop.is_set() and not taken and self._is_drained():
                 await self._let_go(self._free_segments())
                 return
-            await self._pause(taken)
+            await self._pause(is_busy=has_flushed or taken > 0)
 
     def measure(self) -> None:
         """Brings the status up to date; works without the store."""
@@ -139,10 +140,10 @@ class Recorder:
         self._unlink(free)
 
     def _prepare(self) -> bool:
-        """A little of the next batch while PostgreSQL works on this one; nothing while it is away."""
-        if not self._status.is_ready or self._batch.is_full:
+        """A little of the next batch, or of the one after it, while PostgreSQL works; nothing while it is away."""
+        if not self._status.is_ready or len(self._tail.ended) >= BATCH_ROWS:
             return False
-        if self._tail.ended:
+        if self._tail.ended and not self._batch.is_full:
             self._add_ended(PREPARED_ROWS)
             return True
         return self._tail.read() > 0
@@ -213,9 +214,9 @@ class Recorder:
         else:
             self._beat_ns = monotonic_ns() + BEAT_AWAY_NS
 
-    async def _pause(self, taken: int) -> None:
+    async def _pause(self, *, is_busy: bool) -> None:
         now = monotonic_ns()
-        if taken:
+        if is_busy:
             self._busy_ns = now
             await asyncio.sleep(0)
         elif self._batch.items:

@@ -349,9 +349,9 @@ def _priced_call(heads: _Heads, decoded: Decoded) -> PricedCall:
 def _fields(headers: KeptHeaders) -> dict[bytes, str]:
     """The values of FIELDS, those of one name joined as HTTP joins them."""
     found: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
+    for name, each in headers:
         if (lower := name.lower()) in FIELDS:
-            found.setdefault(lower, []).append(value)
+            found.setdefault(lower, []).append(each)
     return {name: text(b", ".join(values).decode("utf-8", "replace"), 512) for name, values in found.items()}
 
 
