@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from app.api import wire
-from app.api.errors import ApiError
 from app.api.exchanges import refuse_repeated
 from app.api.parameters import FilterParameters
 from app.api.schemas import ErrorAnswer, StatsList
@@ -38,11 +37,9 @@ def stats_routes(stats: StatsReader) -> APIRouter:
     async def sum_up(request: Request, parameters: Annotated[StatsParameters, Query()]) -> Response:
         """Sums of exchanges, their errors and percentiles: by time where that is a group, else the largest first."""
         refuse_repeated(request)
-        wanted = parameters.filter()
-        if wanted.q is not None:
-            raise ApiError(400, "q: stats take every filter but this", param="q")
+        groups = read_groups(parameters.group_by)
         found = await stats.read(
-            wanted, read_groups(parameters.group_by), parameters.limit, with_times=parameters.percentiles
+            parameters.filter(), groups, parameters.limit, with_times=parameters.percentiles
         )
         return wire.answer(stats_page(found))
 

@@ -61,7 +61,7 @@ class Query:
         self._conversations = ConversationPages(self._searched)
         self.contents = ContentReader(pool)
         """Reads what is kept of whole pages."""
-        self.stats = StatsReader(pool)
+        self.stats = StatsReader(pool, self._searched)
         """Reads sums."""
         self.storage = StorageReader(pool)
         """Reads sizes."""

@@ -1,7 +1,8 @@
 """Reads sums: from those that were written with each batch where they suffice, else from the exchanges.
 
 Sums are by whole hours or days. What a time has over at its ends, and what sums do not know (tags, `min_…`), is read
-from the exchanges, the newest first, for as long as the budget lasts.
+from the exchanges, the newest first, for as long as the budget lasts. Where words are asked for, those that
+say them are found first.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from app.clock import monotonic_ns
 from app.store.filter import Filter
 from app.store.filters.conditions import Condition, composed
 from app.store.histogram import BOUNDS_MICROSECONDS
+from app.store.pages.wanted import Wanted
 from app.store.pages.within import LEAST_SECONDS, QUICK_SECONDS, within
 from app.store.periods import DAY_MILLISECONDS, lowest_id
 from app.store.pool import Pool
+from app.store.search.listing import SearchedLists
 from app.store.statements import statements
 from app.store.sums import TAG, TIMES, Row, Source, Spans, Sums, source_of, spans, status_classes
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 BUDGET_SECONDS = 2.0
 WHOLE_SECONDS = 10.0
 """Sums that were written with batches may take longer than the exchanges."""
+MOST_SAID = 20_000
+"""Exchanges that say some words are summed up, at most."""
 FIRST_WINDOW_MILLISECONDS = DAY_MILLISECONDS
 
 Key = tuple[str | None, str | None]
@@ -64,21 +69,25 @@ class Stats:
 class StatsReader:
     """Reads the sums of one database."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, searched: SearchedLists) -> None:
         self._pool = pool
+        self._searched = searched
         self._sql = statements("query")
 
     async def read(
         self, wanted: Filter, groups: Sequence[str], limit: int = 1_000, *, with_times: bool = True
     ) -> Stats:
-        """At most `limit` groups; the filter has no `q`."""
+        """At most `limit` groups. Raises TermsError."""
         source = source_of(groups, wanted)
         async with self._pool.transaction(readonly=True) as connection:
             projects = {row["id"]: row["name"] for row in await connection.fetch(self._sql["projects"])}
             project_ids = [each for each, name in projects.items() if wanted.project in (None, name)]
             run = _Run(connection, wanted, list(groups), project_ids)
             if project_ids and wanted.can_match():
-                await run.run(source, with_times=with_times)
+                if wanted.q is not None:
+                    await run.search(self._searched)
+                else:
+                    await run.run(source, with_times=with_times)
         found = [Group(_values(groups, key, projects), sums) for key, sums in run.groups.items()]
         _sort(found, groups)
         has_times = with_times and source != "users"
@@ -118,6 +127,18 @@ class _Run:
             for sums in self.groups.values():
                 sums.errors = None
 
+    async def search(self, searched: SearchedLists) -> None:
+        """Sums up what says the words of the filter, as far as the budget reaches."""
+        low, high = self._wanted.bounds(None, "desc")
+        page = Wanted(self._wanted, self._project_ids, low, high, MOST_SAID)
+        found = await searched.find(self._connection, page, BUDGET_SECONDS)
+        if found.ids:
+            said = [Condition("ids", (found.ids,))]
+            fixed = self._fixed(min(found.ids), uuid.UUID(int=max(found.ids).int + 1))
+            self._add(await self._rows(*composed(self._sql["exchanges"], fixed, said)))
+        if found.has_more:
+            self._stop(found.resume_after or found.ids[-1])
+
     async def _whole(
         self, source: Source, span: tuple[datetime.datetime, datetime.datetime], *, with_times: bool
     ) -> None:
@@ -133,17 +154,17 @@ class _Run:
                 *(*span, self._project_ids, wanted.model, wanted.key, wanted.outcome),
                 *(None if classes is None else list(classes), *names),
             )
-        rows = await self._rows(self._sql[source], parameters)
+        rows = await self._rows(self._sql[source], *parameters)
         for row in rows:
             self._sums(row).add(row)
         if with_times and source == "hourly":
-            for row in await self._rows(self._sql["hourly_times"], parameters):
+            for row in await self._rows(self._sql["hourly_times"], *parameters):
                 sums = self._sums(row)
                 bucket = min(row["bucket"], len(sums.durations) - 1)
                 sums.durations[bucket] += row["durations"]
                 sums.ttfts[bucket] += row["ttfts"]
 
-    async def _rows(self, statement: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
+    async def _rows(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
         rows = await within(self._connection, WHOLE_SECONDS, statement, *parameters)
         if rows is None:
             self.is_complete = False
@@ -176,12 +197,13 @@ class _Run:
                 window *= 4
 
     def _statement(self, low: uuid.UUID, high: uuid.UUID, extra: tuple[Condition, ...]) -> list[Any]:
-        fixed = (
-            *(low, high, self._name(0), self._name(1), self._tag(0), self._tag(1)),
-            list(BOUNDS_MICROSECONDS),
-        )
         project_id = self._project_ids[0] if len(self._project_ids) == 1 else None
-        return composed(self._sql["exchanges"], fixed, [*self._wanted.conditions(project_id), *extra])
+        conditions = [*self._wanted.conditions(project_id), *extra]
+        return composed(self._sql["exchanges"], self._fixed(low, high), conditions)
+
+    def _fixed(self, low: uuid.UUID, high: uuid.UUID) -> tuple[Any, ...]:
+        names = (self._name(0), self._name(1), self._tag(0), self._tag(1))
+        return (low, high, *names, list(BOUNDS_MICROSECONDS))
 
     def _stop(self, high: uuid.UUID) -> None:
         self.is_complete = False

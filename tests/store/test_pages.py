@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import app.store.query
 from app.clock import monotonic_ns, utc_now
 from app.store.filter import HIGHEST_ID, LOWEST_ID, Filter, Order
 from app.store.filters.reading import read_filter
@@ -20,6 +21,7 @@ from app.store.pool import Pool
 from app.store.query import Query
 from app.store.record import Record, Usage
 from tests.store.samples import NOON_NS, content, record
+from tests.store.search.corpus import saying
 
 SECOND = 1_000_000_000
 
@@ -124,6 +126,20 @@ async def test_totals_are_counted_and_capped(
         assert await count_rows(connection, page) == 7
         monkeypatch.setattr(walking, "COUNTED_MOST", 4)
         assert await count_rows(connection, page) == 5
+
+
+async def test_what_says_some_words_is_counted_and_capped(
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingest.deliver([saying("katze", at_ns=NOON_NS + at * SECOND, user="ab"[at % 2]) for at in range(7)])
+    query = Query(pool)
+    assert await query.count_exchanges(wanted(q="katze")) == 7
+    assert await query.count_exchanges(wanted(q="katze", user="a")) == 4
+    assert await query.count_exchanges(wanted(q="maus")) == 0
+    monkeypatch.setattr(app.store.query, "COUNTED_MOST", 3)
+    assert await query.count_exchanges(wanted(q="katze")) == 4
+    monkeypatch.setattr(app.store.query, "COUNT_SECONDS", -1)
+    assert await query.count_exchanges(wanted(q="katze")) is None
 
 
 FACTS = (

@@ -15,10 +15,11 @@ from app.store.filters.errors import FilterError
 from app.store.filters.reading import read_filter
 from app.store.ingest import Ingest
 from app.store.pool import Pool
+from app.store.query import Query
 from app.store.record import Record, Usage
-from app.store.stats import StatsReader
 from app.store.sums import read_groups, source_of, spans
 from tests.store.samples import NOON_NS, record
+from tests.store.search.corpus import saying
 
 HOUR = 3_600_000_000_000
 
@@ -94,7 +95,7 @@ async def test_sums_of_hours_are_those_of_the_exchanges(
     pool: Pool, ingest: Ingest, groups: tuple[str, ...], asked: dict[str, str]
 ) -> None:
     await ingest.deliver(some())
-    reader = StatsReader(pool)
+    reader = Query(pool).stats
     quick = await reader.read(wanted(**asked), groups)
     slow = await reader.read(wanted(**asked, min_input_tokens="0"), groups)
     assert (quick.source, slow.source) == ("hourly", "exchanges")
@@ -109,7 +110,7 @@ async def test_sums_of_users_are_those_of_the_exchanges(
     pool: Pool, ingest: Ingest, groups: tuple[str, ...]
 ) -> None:
     await ingest.deliver(some())
-    reader = StatsReader(pool)
+    reader = Query(pool).stats
     asked = {"since": "2026-11-17T03:00:00Z", "until": "2026-11-19T00:00:00Z"}
     quick = await reader.read(wanted(**asked), groups)
     slow = await reader.read(wanted(**asked, min_input_tokens="0"), groups)
@@ -122,7 +123,7 @@ async def test_sums_of_users_are_those_of_the_exchanges(
 
 async def test_tags_and_status_codes_are_groups_too(pool: Pool, ingest: Ingest) -> None:
     await ingest.deliver([*some(), record(status=None, tags={})])
-    reader = StatsReader(pool)
+    reader = Query(pool).stats
     found = told(await reader.read(Filter(), ["tag.team", "status_code"]), "tag.team", "status_code")
     assert found["t0", "200"][0] == 6
     assert found["t1", "404"][0] == 6
@@ -131,7 +132,7 @@ async def test_tags_and_status_codes_are_groups_too(pool: Pool, ingest: Ingest) 
 
 async def test_groups_come_by_time_or_the_largest_first_and_are_cut(pool: Pool, ingest: Ingest) -> None:
     await ingest.deliver([*some(), record(model="m1")])
-    reader = StatsReader(pool)
+    reader = Query(pool).stats
     found = await reader.read(Filter(), ["model", "hour"])
     hours = [each.values["hour"] for each in found.groups]
     assert hours == sorted(hours, key=str)
@@ -143,7 +144,7 @@ async def test_groups_come_by_time_or_the_largest_first_and_are_cut(pool: Pool, 
 
 async def test_percentiles_are_right_to_nine_percent(pool: Pool, ingest: Ingest) -> None:
     await ingest.deliver([record(duration_us=1_000_000 + 10_000 * n, ttft_us=None) for n in range(100)])
-    [group] = (await StatsReader(pool).read(Filter(), [])).groups
+    [group] = (await Query(pool).stats.read(Filter(), [])).groups
     durations, ttfts = group.sums.quantiles()
     for share, found in zip((1.5e6, 1.9e6, 1.95e6, 1.99e6), durations, strict=True):
         assert found == pytest.approx(share, rel=0.09)
@@ -156,10 +157,43 @@ async def test_what_the_budget_does_not_reach_is_told(
     monkeypatch.setattr(stats, "BUDGET_SECONDS", 0)
     monkeypatch.setattr(stats, "FIRST_WINDOW_MILLISECONDS", 3_600_000)
     await ingest.deliver(some())
-    found = await StatsReader(pool).read(Filter(min_input_tokens=0), [])
+    found = await Query(pool).stats.read(Filter(min_input_tokens=0), [])
     assert not found.is_complete
     assert found.groups[0].sums.counts["exchanges"] == 3
     assert found.since == datetime.datetime(2026, 11, 18, 22, 30, tzinfo=datetime.UTC)
+
+
+def saying_words() -> list[Record]:
+    """Twelve exchanges, an hour apart; every third says `katze`."""
+    words = [("eine katze" if at % 3 == 0 else "ein hund") for at in range(12)]
+    return [
+        saying(word, at_ns=NOON_NS + at * 3_600 * 10**9, model=f"m{at % 2}") for at, word in enumerate(words)
+    ]
+
+
+async def test_what_says_some_words_is_summed_up_with_other_filters(pool: Pool, ingest: Ingest) -> None:
+    await ingest.deliver(saying_words())
+    reader = Query(pool).stats
+    for asked, counts in (
+        (wanted(q="katze"), {"m0": 2, "m1": 2}),
+        (wanted(q="-katze hund", model="m1"), {"m1": 4}),
+        (wanted(q="katze", until="2026-11-18T16:00:00Z"), {"m0": 1, "m1": 1}),
+        (wanted(q="maus"), {}),
+    ):
+        found = await reader.read(asked, ["model"])
+        assert found.is_complete
+        assert {each.values["model"]: each.sums.counts["exchanges"] for each in found.groups} == counts
+
+
+async def test_what_says_words_too_often_is_summed_up_since_a_time_that_is_told(
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "MOST_SAID", 3)
+    await ingest.deliver(saying_words())
+    found = await Query(pool).stats.read(wanted(q="katze"), [])
+    assert not found.is_complete
+    assert found.groups[0].sums.counts["exchanges"] == 3
+    assert found.since == datetime.datetime(2026, 11, 18, 15, tzinfo=datetime.UTC)
 
 
 def test_the_smallest_table_that_knows_enough_is_read() -> None:

@@ -103,6 +103,9 @@ EXISTS (
         AND f.facts IS NOT NULL AND (f.facts @@ $3::text::jsonpath) IS NOT TRUE
 )
 
+-- ids: One of these.
+e.id = ANY($1::uuid[])
+
 -- has_fact: Facts of which this holds.
 e.facts @@ $1::text::jsonpath
 
