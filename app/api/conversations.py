@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from app.api import wire
 from app.api.exchanges import refuse_repeated
 from app.api.parameters import ConversationParameters
-from app.api.schemas import ConversationList, ErrorAnswer
+from app.api.schemas.conversations import ConversationList
+from app.api.schemas.errors import ErrorAnswer
 from app.store.query import Query as StoreQuery
 
 Parameters = Annotated[ConversationParameters, Query()]

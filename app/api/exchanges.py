@@ -14,7 +14,8 @@ from app.api import wire
 from app.api.errors import ApiError
 from app.api.messages import MessageReader, messages_of
 from app.api.parameters import ListParameters
-from app.api.schemas import ChunkList, ErrorAnswer, ExchangeDetail, ExchangeList
+from app.api.schemas.errors import ErrorAnswer
+from app.api.schemas.exchanges import ChunkList, ExchangeDetail, ExchangeList
 from app.store.bodies import StoredBody
 from app.store.query import Query as StoreQuery
 from app.store.stored import StoredExchange

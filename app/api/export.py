@@ -18,7 +18,7 @@ from app.api.exchanges import refuse_repeated
 from app.api.exporter import Exporter, FieldsReader, Wanted
 from app.api.messages import MessageReader
 from app.api.parameters import FilterParameters
-from app.api.schemas import ErrorAnswer
+from app.api.schemas.errors import ErrorAnswer
 from app.export import parquet
 from app.export.formats import FORMATS, FormatName, Options
 from app.store.query import Query as StoreQuery

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.api.errors import ApiError
 from app.api.messages import MAX_READ_BYTES, whole_body
 from app.api.openai_objects import Fields, completion, input_items, response, sent_messages
-from app.api.schemas import ErrorAnswer
+from app.api.schemas.errors import ErrorAnswer
 from app.store.filter import Filter
 from app.store.query import Query as StoreQuery
 from app.store.stored import StoredExchange

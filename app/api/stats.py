@@ -11,7 +11,8 @@ from pydantic import Field
 from app.api import wire
 from app.api.exchanges import refuse_repeated
 from app.api.parameters import FilterParameters
-from app.api.schemas import ErrorAnswer, StatsList
+from app.api.schemas.errors import ErrorAnswer
+from app.api.schemas.stats import StatsList
 from app.store.stats import Group, Stats, StatsReader
 from app.store.sums import COUNTS, GROUPS, SHARES, read_groups
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from app import __version__
 from app.api import wire
-from app.api.schemas import Status
+from app.api.schemas.status import Status
 from app.errors import StoreError
 from app.store.query import Query
 from app.store.stored import RecorderStatus

@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from app.api import wire
-from app.api.schemas import ErrorAnswer, StorageAnswer
+from app.api.schemas.errors import ErrorAnswer
+from app.api.schemas.storage import StorageAnswer
 from app.clock import utc_now
 from app.store.storage import PeriodSize, Storage, StorageReader
 

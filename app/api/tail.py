@@ -15,7 +15,7 @@ from app.api import wire
 from app.api.errors import ApiError
 from app.api.exchanges import refuse_repeated
 from app.api.parameters import FilterParameters
-from app.api.schemas import ErrorAnswer
+from app.api.schemas.errors import ErrorAnswer
 from app.clock import monotonic_ns
 from app.errors import StoreUnavailableError
 from app.store.filter import LOWEST_ID

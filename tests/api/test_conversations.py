@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.api.schemas import Conversation, ConversationList
+from app.api.schemas.conversations import Conversation, ConversationList
 from app.store import conversation_pages
 from app.store.pages import matching
 from app.store.record import Record

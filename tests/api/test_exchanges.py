@@ -4,7 +4,7 @@ import datetime
 import gzip
 import uuid
 
-from app.api.schemas import ChunkList, ExchangeDetail, ExchangeList
+from app.api.schemas.exchanges import ChunkList, ExchangeDetail, ExchangeList
 from app.store.record import Usage
 from tests.store.samples import NOON_NS, content, record, talk
 

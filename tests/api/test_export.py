@@ -15,7 +15,7 @@ import zstandard
 
 from app.api.export import MOST_AT_ONCE
 from app.api.exporter import PAGE
-from app.api.schemas import ExchangeDetail
+from app.api.schemas.exchanges import ExchangeDetail
 from app.export import parquet
 from app.export.formats import FORMATS
 from app.store.query import Query

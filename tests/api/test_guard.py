@@ -5,7 +5,7 @@ import itertools
 
 import httpx
 
-from app.api.schemas import ErrorAnswer
+from app.api.schemas.errors import ErrorAnswer
 from tests.api.conftest import TOKEN, running_console
 
 PATHS = [

@@ -4,7 +4,7 @@ import gzip
 import json
 import uuid
 
-from app.api.schemas import ExchangeDetail
+from app.api.schemas.exchanges import ExchangeDetail
 from tests.store.samples import record, talk
 
 ASK = {

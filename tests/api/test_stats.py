@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.api.schemas import StatsList
+from app.api.schemas.stats import StatsList
 from tests.api.conftest import Console
 from tests.store.samples import NOON_NS, record
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.api.parameters import ListParameters
-from app.api.schemas import Status
+from app.api.schemas.status import Status
 from app.api.server import create_console
 from app.api.status import METRICS, render
 from app.cli.messages import read_messages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.api.schemas import StorageAnswer
+from app.api.schemas.storage import StorageAnswer
 from app.clock import wall_ns
 from tests.api.conftest import Console
 from tests.store.samples import talk

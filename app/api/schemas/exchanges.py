@@ -1,13 +1,10 @@
-"""What the wire promises: the shapes of answers.
-
-Answers are made by wire.py without these classes, which are the description in /openapi.json; a test compares the two.
-"""
+"""Exchanges, what was said in them, and the pieces of their answers."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 
 class Usage(BaseModel):
@@ -170,99 +167,6 @@ class ExchangeList(BaseModel):
     total_is_capped: bool | None = Field(None, description="With `count`: there are more than `total`.")
 
 
-class Conversation(BaseModel):
-    """Exchanges that continue each other."""
-
-    object: Literal["conversation"]
-    id: str = Field(description="That of the exchange with which it began.")
-    last_id: str = Field(description="The latest of its exchanges.")
-    started_at: str | None = Field(
-        description="RFC 3339, UTC; null where the first exchange is no longer kept."
-    )
-    last_at: str | None = Field(description="When the latest of its exchanges began.")
-    title: str | None = Field(description="What was said first; null where that is no longer kept.")
-    name: str | None = Field(description="The client's name for it, by `x-verbatim-conversation`.")
-    project: str
-    exchanges: int
-    model: str | None = Field(description="The one that was asked first.")
-    models: list[str] | None = Field(
-        description="All that were asked. This and the sums are null where a conversation has more than 1,000 "
-        "exchanges; `/api/stats?conversation=ID` sums those up."
-    )
-    input_tokens: int | None
-    output_tokens: int | None
-    cost: str | None = Field(description="US dollars; null is unknown.")
-    unpriced: int | None = Field(
-        description="Exchanges whose usage is known and whose cost is not: above 0, `cost` is a lower bound."
-    )
-    upstream: str | None
-    user: str | None
-    key: str | None
-
-
-class ConversationList(BaseModel):
-    """A page."""
-
-    object: Literal["list"]
-    data: list[Conversation]
-    first_id: str | None
-    last_id: str | None = Field(
-        description="For the `after` of the next page; where looking took too long, how far it came."
-    )
-    has_more: bool
-    incomplete: bool = Field(
-        description="Looking took too long and gives what it found; more may follow `last_id`."
-    )
-
-
-class Percentiles(BaseModel):
-    """Milliseconds below which so many in a hundred lie; right to 9 %."""
-
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-
-
-class GroupStats(BaseModel):
-    """What a group of exchanges adds up to; what is unknown of an exchange adds nothing."""
-
-    object: Literal["stats"]
-    group: dict[str, str | None] = Field(description="By the names of `group_by`; null is unknown.")
-    exchanges: int
-    request_bytes: int
-    response_bytes: int
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    total_tokens: int
-    unpriced: int = Field(
-        description="Exchanges whose usage is known and whose cost is not: above 0, `cost` is a lower bound."
-    )
-    cost: str = Field(description="US dollars.")
-    errors: int | None = Field(
-        description="Answers of 400 and above, and exchanges that ended otherwise than `completed` or `client_left`."
-    )
-    error_rate: float | None
-    duration_ms: Percentiles | None
-    ttft_ms: Percentiles | None
-
-
-class StatsList(BaseModel):
-    """Groups."""
-
-    object: Literal["list"]
-    data: list[GroupStats]
-    has_more: bool = Field(description="There are more groups than `limit`.")
-    incomplete: bool = Field(description="Reading took too long; what began before `since` is not in it.")
-    since: str | None
-    source: Literal["hourly", "users", "exchanges"] = Field(
-        description="`hourly`, `users`: sums written while recording; users' sums have no errors and no percentiles. "
-        "`exchanges`: worked out now."
-    )
-
-
 class Chunk(BaseModel):
     """One piece of the answer."""
 
@@ -276,65 +180,3 @@ class ChunkList(BaseModel):
     object: Literal["list"]
     data: list[Chunk]
     has_more: Literal[False]
-
-
-class PeriodStorage(BaseModel):
-    """A week of content and search, or a month of metadata."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    first_day: str = Field(alias="from")
-    before: str
-    bytes: dict[str, int]
-    estimated_exchanges: int
-
-
-class StorageAnswer(BaseModel):
-    """How much room the record takes; bytes on disk, indexes included."""
-
-    object: Literal["storage"]
-    total_bytes: int
-    bytes: dict[str, int] = Field(description="`metadata`, `content`, `search`, and `sums` with all else.")
-    weeks: list[PeriodStorage] = Field(description="The newest first.")
-    months: list[PeriodStorage]
-    growth_bytes_per_day: int = Field(description="Over the last two weeks, or since recording began.")
-    limit_bytes: int | None = Field(description="`VERBATIM_STORE_MAX_GB`.")
-    limit_reached_at: str | None = Field(
-        description="At this growth; then the oldest weeks of content begin to go."
-    )
-
-
-class Recorder(BaseModel):
-    """One recorder that writes to this database."""
-
-    id: str
-    host: str
-    version: str
-    started_at: str
-    last_seen: str
-    silent_seconds: float = Field(description="Time since it was last seen, by the database's clock.")
-    lag_seconds: float = Field(description="Age of the oldest exchange that has ended and is not recorded.")
-    journal_bytes: int
-
-
-class Status(BaseModel):
-    """How recording goes."""
-
-    object: Literal["status"]
-    version: str
-    recorders: list[Recorder]
-
-
-class ErrorBody(BaseModel):
-    """What is wrong."""
-
-    message: str
-    type: Literal["verbatim_error"]
-    param: str | None
-    code: str | None
-
-
-class ErrorAnswer(BaseModel):
-    """Every error."""
-
-    error: ErrorBody
