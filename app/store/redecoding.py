@@ -129,7 +129,7 @@ class Redecoding:
         ordered = sorted(changed, key=lambda each: (each.kept.project_id, each.record.id))
         async with self._pool.transaction() as connection:
             weeks = sorted({(each.kept.project_id, week_number(_placed(each).week)) for each in ordered})
-            await connection.execute(statements("ingest")["lock_weeks"], *columns(weeks))
+            await connection.execute(statements("ingest")["share_weeks"], *columns(weeks))
             rows = [
                 (
                     each.kept.project_id,

@@ -70,15 +70,19 @@ class Builder:
             is_over = now.date() > period.end_day + OVER
             while await self.close_segment(project_id, period, is_over=is_over):
                 closed += 1
+        while await self.sign_erased():
+            pass
         while await self.merge_segments():
             pass
         return closed
 
     async def has_work(self, now: datetime.datetime) -> bool:
-        """Whether a segment may be closed or merged."""
+        """Whether a segment may be closed or merged, or is to be signed anew."""
         if await self._candidates(now):
             return True
         async with self._pool.transaction(readonly=True) as connection:
+            if await connection.fetchrow(self._sql["erased_segments"]) is not None:
+                return True
             return await connection.fetchrow(self._sql["mergeable"]) is not None
 
     async def close_segment(self, project_id: int, period: Period, *, is_over: bool) -> Closed | None:
@@ -99,6 +103,15 @@ class Builder:
                 return None
             stripes = await asyncio.to_thread(_sign, packed)
             return await self._write(connection, project_id, period.first_day, packed, stripes)
+
+    async def sign_erased(self) -> bool:
+        """Makes signatures anew that have bits of erased texts, eight segments at a time; False where there are none,
+        or another builder is at work."""
+        async with self._pool.transaction(readonly=True) as connection:
+            place = await connection.fetchrow(self._sql["erased_segments"])
+        return place is not None and await self._rebuild(
+            (place["project_id"], place["week"]), place["segment"]
+        )
 
     async def merge_segments(self) -> bool:
         """Merges eight segments to one; False where there are none, or another builder is at work."""
@@ -228,6 +241,7 @@ class Builder:
                     await connection.execute(self._sql[name], *where, level, first, first + MERGED)
             for segment in range(first, first + MERGED):
                 await self._sign_again(connection, where, segment)
+            await connection.execute(self._sql["forget_erased"], *where, first)
         return True
 
     async def _sign_again(
@@ -261,7 +275,7 @@ class Builder:
 
     async def _lock_week(self, connection: Connection, project_id: int, week: datetime.date) -> None:
         """Shares the week, so that no erasure takes away what a segment is to hold."""
-        await connection.execute(statements("ingest")["lock_weeks"], [project_id], [week_number(week)])
+        await connection.execute(statements("ingest")["share_weeks"], [project_id], [week_number(week)])
 
 
 def _sign(packed: Packed) -> list[bytes]:

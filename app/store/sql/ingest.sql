@@ -24,6 +24,10 @@ FROM (
     ORDER BY 1, 2
 ) AS ordered;
 
+-- share_weeks: Shares weeks alone, for who inserts no exchange.
+SELECT pg_advisory_xact_lock_shared(project_id, week)
+FROM (SELECT project_id, week FROM unnest($1::int4[], $2::int4[]) AS w (project_id, week) ORDER BY 1, 2) AS ordered;
+
 -- insert_exchanges: Inserts what is neither there nor erased; says which ids it inserted and which a tombstone stopped.
 WITH batch AS (
     SELECT * FROM unnest(
