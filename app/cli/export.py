@@ -28,7 +28,7 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a FILE that was cut (jsonl, csv), same filters.")
 ]
 NoMessages = Annotated[bool, typer.Option("--no-messages", help="Leave out what was said; much faster.")]
-Newest = Annotated[bool, typer.Option("--newest", help="Newest first; oldest first else.")]
+Order = Annotated[str, typer.Option(metavar="asc|desc", help="asc: oldest first; desc: newest first.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many exchanges.")]
 
 
@@ -38,14 +38,14 @@ def export(
     output: Output = None,
     resume: Resume = False,
     no_messages: NoMessages = False,
-    newest: Newest = False,
+    order: Order = "asc",
     limit: Limit = None,
 ) -> None:
     """Write exchanges to a file: a table, transcripts, Parquet, or examples for fine-tuning."""
     if file_format not in FORMATS:
         raise ConfigError(f"--format {file_format}: takes one of {', '.join(FORMATS)}")
     records = _records(file_format)
-    parameters = [*asked.filters, ("format", file_format), ("order", "desc" if newest else "asc")]
+    parameters = [*asked.filters, ("format", file_format), ("order", order)]
     parameters += [("messages", "false")] if no_messages else []
     parameters += [("ids", "true")] if file_format == "openai-finetune" else []
 

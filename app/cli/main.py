@@ -15,6 +15,7 @@ from app.cli.conversations import conversations
 from app.cli.db import db
 from app.cli.doctor import doctor
 from app.cli.export import export
+from app.cli.filters import filter_options
 from app.cli.journal import journal
 from app.cli.list_exchanges import list_exchanges, search
 from app.cli.proxy import proxy
@@ -25,6 +26,7 @@ from app.cli.redecode import redecode
 from app.cli.serve import serve
 from app.cli.show import show
 from app.cli.stats import stats
+from app.cli.storage import storage
 from app.cli.tail import tail
 from app.cli.token import token
 from app.errors import ConfigError, VerbatimError
@@ -55,18 +57,19 @@ def command_line() -> typer.Typer:
     commands.callback()(_options)
     for verb in (serve, proxy, record, console, token, doctor, recost, redecode):
         commands.command()(verb)
-    asking_of_many: dict[str, Callable[..., None]] = {
+    with_filters: dict[str, Callable[..., None]] = {
         "list": list_exchanges,
-        "search": search,
+        "conversations": conversations,
         "stats": stats,
         "export": export,
         "tail": tail,
     }
-    for name, ask in asking_of_many.items():
-        verb_of = asking(ask)
-        commands.command(name)(or_rebuild(verb_of) if ask is search else verb_of)
-    commands.command()(asking(show, with_filters=False))
-    commands.command()(asking(conversations, with_filters=False))
+    for name, ask in with_filters.items():
+        commands.command(name)(asking(ask, tuple(filter_options())))
+    found = asking(search, tuple(filter_options(without=frozenset({"q"}))))
+    commands.command("search")(or_rebuild(found))
+    commands.command()(asking(show))
+    commands.command()(asking(storage))
     commands.add_typer(db())
     commands.add_typer(journal())
     return commands

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.asking import Asked, Pairs
+from app.cli.asking import Asked
+from app.cli.filters import Pairs
 from app.cli.list_exchanges import preview
 from app.cli.output import clock_time, cost, ended, print_json, say, terminal, tokens, wants_json
 from app.errors import ConsoleUnreachableError

@@ -62,7 +62,7 @@ async def test_a_list_in_a_pipe_is_json_lines_with_every_filter(console):
     done = await verbatim(console.url, "list", "--user", "a", "--limit", "2")
     assert done.code == 0, done.errors
     assert [json.loads(line)["status"] for line in done.text.splitlines()] == [204, 202]
-    done = await verbatim(console.url, "list", "user=b", "--oldest", "--since", "2026-11-18")
+    done = await verbatim(console.url, "list", "--user", "b", "--order", "asc", "--since", "2026-11-18")
     assert [json.loads(line)["status"] for line in done.text.splitlines()] == [201, 203, 205]
 
 
@@ -185,8 +185,11 @@ async def test_a_tail_on_a_terminal_is_a_line_each(console):
     ("arguments", "code", "told"),
     [
         (("list", "--status", "x"), 1, "the console says 400: status"),
-        (("list", "nonsense=1"), 1, "the console says 400: nonsense"),
-        (("list", "nonsense"), 2, "takes NAME=VALUE"),
+        (("list", "--sort", "size"), 1, "the console says 400: sort"),
+        (("list", "--tag", "=x"), 2, "--tag =x: takes NAME=VALUE"),
+        (("list", "--where", "status=200"), 2, "--where status=200: takes request.PATH or response.PATH"),
+        (("list", "--where", "request.x["), 1, "the console says 400: request.x[: expected"),
+        (("stats", "--by", "modle"), 1, "the console says 400: group_by: expected one of"),
         (("show", "x"), 1, "the console says 400: exchange_id"),
         (("show", str(uuid.UUID(int=7))), 1, "There is no exchange"),
         (("show", "last"), 1, "nothing is recorded yet"),
