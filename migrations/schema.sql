@@ -400,12 +400,14 @@ CREATE TABLE erasure_nodes (
     PRIMARY KEY (project_id, week, node)
 );
 
--- Segments of the search whose signatures have bits of erased texts, until they are made anew.
+-- Segments of the search (eight of them from `segment` on) whose signatures have bits of erased texts, until they are
+-- `signed` anew.
 CREATE TABLE erasure_segments (
     project_id int4 NOT NULL,
     week date NOT NULL,
     segment int4 NOT NULL,
     erasure_id uuid NOT NULL,
+    signed bool NOT NULL DEFAULT false,
     PRIMARY KEY (project_id, week, segment, erasure_id)
 );
 

@@ -53,6 +53,7 @@ CREATE TABLE erasure_segments (
     week date NOT NULL,
     segment int4 NOT NULL,
     erasure_id uuid NOT NULL,
+    signed bool NOT NULL DEFAULT false,
     PRIMARY KEY (project_id, week, segment, erasure_id)
 );
 

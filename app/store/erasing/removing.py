@@ -65,6 +65,8 @@ class Remover:
                     self._sql["delete_user_days"], target.project_id, target.value, target.until
                 )
                 counts["user_days"] = _rows(gone)
+            signed = await connection.execute(self._sql["forget_signed"], erasure_id)
+            counts["signatures"] = _rows(signed)
             kept = await connection.fetch(self._sql["forget_kept"], erasure_id)
             counts.update("runs_kept" if row["is_run"] else "pieces_kept" for row in kept)
             await add_counts(connection, erasure_id, counts)

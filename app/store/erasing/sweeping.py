@@ -102,6 +102,7 @@ class Sweeper:
     async def _keep(self, place: Place, kept: set[bytes], since: datetime.datetime) -> None:
         if kept:
             async with self._pool.transaction() as connection:
+                await connection.execute(self._sql["lock_erasing"])
                 await connection.execute(self._sql["keep_nodes"], *place.key, sorted(kept), since)
 
     async def _delete_some(
@@ -109,6 +110,7 @@ class Sweeper:
     ) -> tuple[datetime.datetime, set[bytes]]:
         """Deletes leaves; gives the time up to which use is known, and what is settled: deleted, or used since."""
         async with self._pool.transaction() as connection:
+            await connection.execute(self._sql["lock_erasing"])
             await connection.execute(self._sql["lock_alone"], *place.lock)
             now: datetime.datetime = await connection.fetchval(self._sql["now"])
             rows = await connection.fetch(

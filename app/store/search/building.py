@@ -241,7 +241,7 @@ class Builder:
                     await connection.execute(self._sql[name], *where, level, first, first + MERGED)
             for segment in range(first, first + MERGED):
                 await self._sign_again(connection, where, segment)
-            await connection.execute(self._sql["forget_erased"], *where, first)
+            await connection.execute(self._sql["signed"], *where, first)
         return True
 
     async def _sign_again(

@@ -79,6 +79,9 @@ SELECT id FROM erasures WHERE id = $1::uuid AND erased_at IS NULL FOR UPDATE;
 -- try_erasing: Lets one recorder at a time erase rows; released with the transaction.
 SELECT pg_try_advisory_xact_lock(7594032151);
 
+-- lock_erasing: The same, waiting for the other.
+SELECT pg_advisory_xact_lock(7594032151);
+
 -- lock_alone: Waits for all batches of a project and week (or of a project, week -1), and keeps others out.
 SELECT pg_advisory_xact_lock($1::int4, $2::int4);
 
@@ -189,7 +192,7 @@ WHERE n.project_id = $1::int4 AND n.conversation_id = ANY($2::uuid[])
 INSERT INTO erasure_segments (project_id, week, segment, erasure_id)
 SELECT DISTINCT project_id, week, (id / 131072)::int4 * 8, $4::uuid FROM search_text
 WHERE project_id = $1::int4 AND exchange_id = ANY($2::uuid[]) AND week = ANY($3::date[])
-ON CONFLICT DO NOTHING;
+ON CONFLICT (project_id, week, segment, erasure_id) DO UPDATE SET signed = false;
 
 -- add_counts: Adds to what an erasure's receipt counts (erasure, names, numbers).
 UPDATE erasures SET counts = counts || (
@@ -263,10 +266,13 @@ WHERE project_id = $1::int4 AND week = $2::date AND node = ANY($3::bytea[]) AND 
 
 -- is_waiting: Whether slices, runs or signatures are left of an erasure.
 SELECT EXISTS (SELECT FROM erasure_nodes WHERE erasure_id = $1::uuid AND NOT kept)
-    OR EXISTS (SELECT FROM erasure_segments WHERE erasure_id = $1);
+    OR EXISTS (SELECT FROM erasure_segments WHERE erasure_id = $1 AND NOT signed);
 
 -- forget_kept: Forgets what an erasure left to others; says which are runs.
 DELETE FROM erasure_nodes WHERE erasure_id = $1::uuid AND kept RETURNING length(node) = 16 AS is_run;
+
+-- forget_signed: Forgets segments of the search whose signatures were made anew for an erasure.
+DELETE FROM erasure_segments WHERE erasure_id = $1::uuid;
 
 -- delete_user_days: Deletes a user's sums (project, user, until), of the last day where nothing of it is left.
 DELETE FROM usage_daily_users AS u

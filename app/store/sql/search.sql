@@ -226,16 +226,10 @@ ORDER BY project_id, week, segment / 8
 LIMIT 1;
 
 -- erased_segments: Eight segments whose signatures have bits of erased texts: project, week, and the first one's number.
-SELECT project_id, week, segment FROM erasure_segments ORDER BY project_id, week, segment LIMIT 1;
+SELECT project_id, week, segment FROM erasure_segments WHERE NOT signed ORDER BY project_id, week, segment LIMIT 1;
 
--- forget_erased: Says that signatures were made anew (project, week, first segment); counted for the erasures.
-WITH gone AS (
-    DELETE FROM erasure_segments WHERE project_id = $1::int4 AND week = $2::date AND segment = $3::int4
-    RETURNING erasure_id
-)
-UPDATE erasures AS e
-SET counts = counts || jsonb_build_object('signatures', coalesce((counts ->> 'signatures')::int8, 0) + 1)
-FROM gone WHERE e.id = gone.erasure_id;
+-- signed: Says that signatures were made anew (project, week, first segment).
+UPDATE erasure_segments SET signed = true WHERE project_id = $1::int4 AND week = $2::date AND segment = $3::int4;
 
 -- parts: The segments that are to be merged, in order (project, week, first segment).
 SELECT segment, blocks, first_id, last_id, block_ids FROM search_segments
