@@ -411,4 +411,13 @@ CREATE TABLE erasure_segments (
     PRIMARY KEY (project_id, week, segment, erasure_id)
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '6'), ('min_writer', '1');
+-- Tokens that read one project, which need not be there yet. What is kept of a token is its SHA-256.
+CREATE TABLE read_tokens (
+    id uuid PRIMARY KEY,
+    token_sha256 bytea NOT NULL UNIQUE,
+    project text NOT NULL,
+    name text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+INSERT INTO meta (key, value) VALUES ('schema_version', '7'), ('min_writer', '1');
