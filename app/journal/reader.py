@@ -99,16 +99,20 @@ class JournalDirectory:
         """What the segments take."""
         return sum(size for name, size in self._sizes().items() if SegmentName.parse(name))
 
+    def written(self) -> list[str]:
+        """File names of the segments that hold more than a header."""
+        sizes = self._sizes().items()
+        return [name for name, size in sizes if SegmentName.parse(name) and size > _HEADER_MAX_BYTES]
+
     def oldest_write_ns(self) -> int | None:
         """When the segment that was left alone for longest was written to; None where none holds more than a header."""
         found = []
-        for name, size in self._sizes().items():
-            if SegmentName.parse(name) and size > _HEADER_MAX_BYTES:
-                try:
-                    found.append(self.disk.modified_ns(self.path / name))
-                except FileNotFoundError:
-                    # Let go of meanwhile.
-                    continue
+        for name in self.written():
+            try:
+                found.append(self.disk.modified_ns(self.path / name))
+            except FileNotFoundError:
+                # Let go of meanwhile.
+                continue
         return min(found, default=None)
 
     def _sizes(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ import msgspec
 from app.clock import monotonic_ns
 from app.exchange import FrameType, Note, Outcome
 from app.journal.frame import NO_EXCHANGE, Frame
-from app.recorder.segment import CARRIED, Chain, Segment, begins_last
+from app.recorder.segment import CARRIED, ERASED, Chain, Segment, begins_last
 from app.recorder.transcript import Transcript
 
 HELD_BYTES_MAX = 64 << 20
@@ -101,6 +101,7 @@ class Assembler:
         self._held_bytes -= transcript.held_bytes
         for segment in transcript.segments:
             segment.open.discard(transcript.id)
+            segment.holds_erased |= fate == ERASED
         if not transcript.begin_segments:
             return
         counted = begins_last(transcript.begin_segments)

@@ -42,6 +42,9 @@ class Store(Protocol):
     async def known(self, exchange_ids: Iterable[bytes]) -> frozenset[bytes]:
         """Which of these exchanges are recorded."""
 
+    async def erased(self, records: Sequence[Record]) -> frozenset[bytes]:
+        """Which of these exchanges an erasure stops."""
+
     async def heartbeat(self, beat: Heartbeat) -> None:
         """Says that this recorder lives."""
 
@@ -150,6 +153,9 @@ class Delivery:
                 self._status.raw_only += 1
                 _events.warning("exchange_simplified", exchange=transcript.id.hex(), kept=kind)
                 return fates[0][1]
+        if await self._is_erased(record):
+            self._status.erased += 1
+            return ERASED
         if self._quarantine.put(transcript):
             self._status.quarantined += 1
             _events.error("exchange_quarantined", exchange=transcript.id.hex())
@@ -157,6 +163,13 @@ class Delivery:
         self._status.is_stuck = True
         _events.error("quarantine_full", exchange=transcript.id.hex())
         return STUCK
+
+    async def _is_erased(self, record: Record) -> bool:
+        """Whether an erasure stops what the store does not take."""
+        try:
+            return bool(await self._until_done(lambda: self._store.erased([record])))
+        except PoisonError:
+            return False
 
     def _fate(self, exchange_id: bytes, done: Delivered) -> str:
         if exchange_id in done.erased:

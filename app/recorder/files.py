@@ -133,6 +133,26 @@ class JournalFiles:
                 continue  # a segment that was set aside
         return frozenset(found)
 
+    def written(self) -> list[str]:
+        """Names of the segments that hold more than a header."""
+        return self._directory.written()
+
+    def quarantined_files(self) -> list[str]:
+        """Names of the files in quarantine/: exchanges (`.frames`), and segments that were set aside."""
+        return sorted(self._quarantine_sizes())
+
+    def open_quarantined(self, name: str) -> SegmentReader:
+        """A reader of a file in quarantine/. Raises OSError, and FrameError where it cannot be read."""
+        folder = JournalDirectory(self._directory.path / QUARANTINE, self._disk)
+        return SegmentReader(folder, name)
+
+    def remove_quarantined(self, names: Iterable[str]) -> None:
+        """Removes files from quarantine/, durably."""
+        folder = self._directory.path / QUARANTINE
+        for name in names:
+            self._disk.unlink(folder / name)
+        self._disk.sync_folder(folder)
+
     def _quarantine_sizes(self) -> dict[str, int]:
         try:
             return self._disk.sizes(self._directory.path / QUARANTINE)

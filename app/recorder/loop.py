@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from app.clock import monotonic_ns
 from app.errors import FrameError
@@ -70,6 +71,11 @@ class Recorder:
 
     def __repr__(self) -> str:
         return f"<Recorder {self._batch!r} {self._tail!r}>"
+
+    @property
+    def segments(self) -> Mapping[str, Segment]:
+        """By name, all that were seen and not let go."""
+        return self._tail.segments
 
     async def run(self, stop: asyncio.Event) -> None:
         """Records until `stop` is set and all that ended is delivered."""

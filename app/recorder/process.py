@@ -10,6 +10,7 @@ from app.journal.reader import JournalDirectory
 from app.recorder.assemble import Assembler
 from app.recorder.carry import Carrier
 from app.recorder.delivery import Delivery
+from app.recorder.erasing import DiskErasing, keep_erased
 from app.recorder.files import JournalFiles
 from app.recorder.housekeeping import keep_horizon
 from app.recorder.loop import Recorder
@@ -18,6 +19,7 @@ from app.recorder.quarantine import QuarantineFolder
 from app.recorder.searchable import keep_searchable
 from app.recorder.status import RecorderStatus
 from app.recorder.tail import JournalTail
+from app.store.erasing.reports import Reports
 from app.store.ingest import Ingest
 from app.store.pool import Pool
 from app.store.retention import Horizon
@@ -35,7 +37,7 @@ class RecorderOptions:
     database_url: str
     hostname: str
     admin_url: str | None = None
-    """Of a role that may drop tables, for retention; None where `database_url` may."""
+    """Of a role that may drop tables, for retention and erasures; None where `database_url` may."""
     journal_max_bytes: int = 10 << 30
     horizon: Horizon = field(default_factory=Horizon)
     drain_seconds: float = 30.0
@@ -61,7 +63,10 @@ async def run_recorder(
     recorder = make_recorder(options, files, store, status)
     task = spawn(recorder.run(stop), name="recorder")
     stopped = spawn(stop.wait(), name="recorder_stop")
-    keeper = spawn(keep_horizon(options.admin_url or options.database_url, options.horizon), name="retention")
+    admin_url = options.admin_url or options.database_url
+    keeper = spawn(keep_horizon(admin_url, options.horizon), name="retention")
+    disk = DiskErasing(files, recorder.segments, Reports(pool, recorder_id))
+    erasing = spawn(keep_erased(admin_url, disk), name="erasing")
     searchable = spawn(keep_searchable(options.database_url), name="searchable")
     _events.info("recorder_started", recorder=str(recorder_id))
     try:
@@ -72,7 +77,7 @@ async def run_recorder(
         else:
             task.result()
     finally:
-        tasks = (task, stopped, keeper, searchable)
+        tasks = (task, stopped, keeper, erasing, searchable)
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

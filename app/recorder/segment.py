@@ -39,6 +39,7 @@ class Segment:
         "counter",
         "counts",
         "damaged_bytes",
+        "holds_erased",
         "is_carry",
         "is_ending",
         "is_finished",
@@ -63,6 +64,8 @@ class Segment:
         self.open: set[bytes] = set()
         self.counts: dict[str, int] = {}
         self.accept_numbers: tuple[int, int] | None = None
+        self.holds_erased = False
+        """Frames here are of an exchange that an erasure stopped."""
         self.is_ending = False
         """Its reader knows that nothing more will come."""
         self.is_finished = False

@@ -21,6 +21,7 @@ from app.errors import PoisonError, StoreError, StoreUnavailableError
 from app.store.content import ContentWriter
 from app.store.conversations import Conversations
 from app.store.counted import count_once
+from app.store.erasing.reports import stopped_by
 from app.store.failures import is_missing_partition
 from app.store.partitions import Partitions
 from app.store.periods import day_of_id, week_number
@@ -95,6 +96,10 @@ class Ingest:
             rows = await connection.fetch(self._sql["known_ids"], ids)
             rows += await connection.fetch(self._sql["known_erased"], ids)
         return frozenset(row["id"].bytes for row in rows)
+
+    async def erased(self, records: Sequence[Record]) -> frozenset[bytes]:
+        """Which of these exchanges an erasure stops, as far as that is known without their conversations."""
+        return frozenset(await stopped_by(self._pool, records))
 
     async def heartbeat(self, beat: Heartbeat) -> None:
         """Says that this recorder lives, and makes the partitions that are needed soon."""

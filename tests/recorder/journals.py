@@ -30,8 +30,8 @@ def open_writer(folder: Path, slot: int = 0, segment_bytes: int = 64 << 20) -> J
 class Exchange:
     """One exchange that is being written."""
 
-    def __init__(self, writer: JournalWriter, **changes: Any) -> None:
-        self.id = new_id(wall_ns())
+    def __init__(self, writer: JournalWriter, exchange_id: bytes | None = None, **changes: Any) -> None:
+        self.id = exchange_id or new_id(wall_ns())
         self.request = self.answer = b""
         self._log = writer.exchange(self.id)
         begin = begin_of(writer.next_accept_number(), boot=writer.boot, slot=writer.slot, **changes)
@@ -103,6 +103,13 @@ class Rows:
     async def count(self) -> int:
         """Exchanges that are recorded."""
         return int(await self.value("SELECT count(*) FROM exchanges"))
+
+    async def check_recorded(self, exchanges: list[Exchange]) -> None:
+        """These exchanges are there with their bytes, and nothing else is."""
+        found = {row["id"].bytes for row in await self.rows("SELECT id FROM exchanges")}
+        assert found == {each.id for each in exchanges}
+        for each in exchanges:
+            assert (await self.request(each), await self.answer(each)) == (each.request, each.answer)
 
     async def check(self, exchanges: list[Exchange]) -> None:
         """Every exchange is there once with its bytes, and nothing else is."""
