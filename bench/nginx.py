@@ -20,11 +20,25 @@ _MANY = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """How much one may take on."""
+
+    workers: int = 1
+    connections: int = 4_096
+    """Of each worker."""
+
+
+@dataclass(frozen=True, slots=True)
 class Nginx:
-    """A running nginx of one worker."""
+    """A running nginx."""
 
     port: int
-    worker_pid: int
+    worker_pids: list[int]
+
+    @property
+    def worker_pid(self) -> int:
+        """The worker, where it is one."""
+        return self.worker_pids[0]
 
 
 def version(nginx: str) -> str:
@@ -63,18 +77,18 @@ def proxy_server(port: int, json_port: int, paced_port: int) -> str:
 """
 
 
-def configuration(folder: Path, server: str) -> str:
-    """A whole configuration around one server: one worker, no logs, all files in the folder."""
+def configuration(folder: Path, server: str, size: Size) -> str:
+    """A whole configuration around one server: no logs, all files in the folder."""
     kept = "".join(
         f"  {kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     user = "user root;\n" if os.geteuid() == 0 else ""
-    return f"""{user}worker_processes 1;
+    return f"""{user}worker_processes {size.workers};
 daemon off;
 pid {folder}/pid;
 error_log {folder}/error.log crit;
-events {{ worker_connections 4096; }}
+events {{ worker_connections {size.connections}; }}
 http {{
   access_log off;
   keepalive_requests {_MANY};
@@ -85,11 +99,14 @@ http {{
 
 
 @asynccontextmanager
-async def running(nginx: str, folder: Path, server: str, port: int) -> AsyncIterator[Nginx]:
-    """Starts one, waits until its worker is there, ends it."""
+async def running(
+    nginx: str, folder: Path, server: str, port: int, size: Size | None = None
+) -> AsyncIterator[Nginx]:
+    """Starts one (of one worker), waits until its workers are there, ends it."""
+    size = size or Size()
     folder.mkdir(parents=True)
     file = folder / "nginx.conf"
-    file.write_text(configuration(folder, server))
+    file.write_text(configuration(folder, server, size))
     output = (folder / "output").open("wb")
     process = await asyncio.create_subprocess_exec(
         nginx,
@@ -104,7 +121,7 @@ async def running(nginx: str, folder: Path, server: str, port: int) -> AsyncIter
     )
     output.close()
     try:
-        yield Nginx(port, await _worker_of(process, port, folder))
+        yield Nginx(port, await _workers_of(process, port, folder, size.workers))
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
@@ -115,15 +132,15 @@ async def running(nginx: str, folder: Path, server: str, port: int) -> AsyncIter
             await process.wait()
 
 
-async def _worker_of(process: asyncio.subprocess.Process, port: int, folder: Path) -> int:
+async def _workers_of(process: asyncio.subprocess.Process, port: int, folder: Path, count: int) -> list[int]:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.returncode is None:
         workers = processes.children(process.pid)
         with suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
-            if workers:
-                return next(iter(workers))
+            if len(workers) == count:
+                return list(workers)
         await asyncio.sleep(0.02)
     said = (folder / "output").read_text(errors="replace") + (folder / "error.log").read_text(
         errors="replace"
