@@ -1,26 +1,32 @@
-"""`/api/conversations`: exchanges that continue each other; those of one are a filter of `/api/exchanges`."""
+"""`/api/conversations`: exchanges that continue each other, and one of them as a tree."""
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.api import wire
+from app.api.conversation_tree import ConversationReader
+from app.api.errors import ApiError
 from app.api.exchanges import refuse_repeated
 from app.api.parameters import ConversationParameters
-from app.api.schemas.conversations import ConversationList
+from app.api.schemas.conversations import ConversationList, ConversationTree
 from app.api.schemas.errors import ErrorAnswer
+from app.api.turns import TurnsReader
 from app.store.query import Query as StoreQuery
 
 Parameters = Annotated[ConversationParameters, Query()]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)}
+_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer}}
 
 
-def conversation_routes(store: StoreQuery) -> APIRouter:
+def conversation_routes(store: StoreQuery, read_turns: TurnsReader) -> APIRouter:
     """The routes over one store."""
     routes = APIRouter(tags=["conversations"])
+    reader = ConversationReader(store.contents, read_turns)
 
     @routes.get("/api/conversations", response_model=ConversationList, responses=_ERRORS)
     async def list_conversations(request: Request, parameters: Parameters) -> Response:
@@ -33,5 +39,29 @@ def conversation_routes(store: StoreQuery) -> APIRouter:
             parameters.filter(), parameters.limit, parameters.after, parameters.order
         )
         return wire.answer(wire.conversations(found))
+
+    @routes.get(
+        "/api/conversations/{conversation_id}",
+        response_model=ConversationTree,
+        responses={**_ERRORS, **_MISSING},
+    )
+    async def show_conversation(
+        conversation_id: Annotated[
+            uuid.UUID, Path(description="Its id: that of the exchange with which it began.")
+        ],
+        limit: Annotated[
+            int, Query(ge=1, le=1000, description="At most so many exchanges, the first ones.")
+        ] = 200,
+        messages: Annotated[bool, Query(description="Whole messages, not only previews.")] = False,
+    ) -> Response:
+        """One conversation as a tree of what was said: each node follows the one above it.
+
+        What is sent again with each call is one node; where two exchanges go on otherwise, a node has several below it.
+        `incomplete` says that the conversation goes on behind what was read (`limit`, two seconds, or 64 MiB).
+        """
+        found = await store.get_conversation(conversation_id, limit)
+        if found is None:
+            raise ApiError(404, f"There is no conversation {conversation_id}.", param="conversation_id")
+        return wire.answer(await reader.read(*found, with_messages=messages))
 
     return routes

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from app.api import wire
 from app.api.compression import Compressor
-from app.api.messages import MessageReader
+from app.api.messages import MessageReader, extensions_of
 from app.errors import StoreUnavailableError
 from app.export.formats import FileFormat, Options
 from app.export.values import Exported, Writer
@@ -25,8 +25,6 @@ BATCH_BYTES = 1 << 20
 BATCH_EXCHANGES = 50
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses while PostgreSQL is away in the middle of an export."""
-
-_SWITCHING_PROTOCOLS = 101
 
 Read = tuple[StoredExchange, KeptContent | None]
 
@@ -142,7 +140,7 @@ class Exporter:
             return Exported(record)
         messages: list[dict[str, Any]] | None = None
         if content.has_bodies:
-            extensions = _extensions(stored, content)
+            extensions = extensions_of(stored, content.headers)
             messages = self._read_messages(stored, content.request, content.response, extensions)
         fields: dict[str, Any] = {}
         if wanted.format.needs_request_fields:
@@ -152,12 +150,3 @@ class Exporter:
 
 def _is_beyond(exchange_id: uuid.UUID, last: uuid.UUID, order: Order) -> bool:
     return order == "asc" and exchange_id > last
-
-
-def _extensions(stored: StoredExchange, content: KeptContent) -> str | None:
-    """What both sides of a WebSocket agreed upon."""
-    if stored.status != _SWITCHING_PROTOCOLS:
-        return None
-    fields = content.headers.response or []
-    values = [value for name, value in fields if name.lower() == b"sec-websocket-extensions"]
-    return b", ".join(values).decode("latin-1") or None

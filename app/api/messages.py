@@ -11,7 +11,7 @@ import msgspec
 from app.errors import StoreError, StoreMisconfiguredError, StoreUnavailableError
 from app.store.bodies import StoredBody
 from app.store.query import Query
-from app.store.stored import StoredExchange
+from app.store.stored import StoredExchange, StoredHeaders
 
 _SWITCHING_PROTOCOLS = 101
 MAX_READ_BYTES = 16 << 20
@@ -42,7 +42,8 @@ async def messages_of(store: Query, read: MessageReader, stored: StoredExchange)
         if request is None and response is None:
             return None
         asked, told = await whole_body(request), await whole_body(response)
-        extensions = await _extensions(store, stored)
+        is_socket = stored.status == _SWITCHING_PROTOCOLS
+        extensions = extensions_of(stored, await store.headers(stored.id) if is_socket else None)
     except (StoreUnavailableError, StoreMisconfiguredError):
         raise
     except StoreError:
@@ -57,12 +58,11 @@ def _json(messages: list[dict[str, object]]) -> msgspec.Raw:
     return msgspec.Raw(json.dumps(messages, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-async def _extensions(store: Query, stored: StoredExchange) -> str | None:
-    if stored.status != _SWITCHING_PROTOCOLS:
+def extensions_of(stored: StoredExchange, headers: StoredHeaders | None) -> str | None:
+    """What both sides of a WebSocket agreed upon; None where there was none."""
+    if stored.status != _SWITCHING_PROTOCOLS or headers is None:
         return None
-    headers = await store.headers(stored.id)
-    fields = headers.response or [] if headers is not None else []
-    values = [value for name, value in fields if name.lower() == b"sec-websocket-extensions"]
+    values = [value for name, value in headers.response or [] if name.lower() == b"sec-websocket-extensions"]
     return b", ".join(values).decode("latin-1") or None
 
 

@@ -19,17 +19,15 @@ from app.api.conversations import conversation_routes
 from app.api.errors import install_error_answers
 from app.api.exchanges import exchange_routes
 from app.api.export import export_routes
-from app.api.exporter import FieldsReader
 from app.api.guard import Guard
-from app.api.messages import MessageReader
-from app.api.openai import ObjectsReader, openai_routes
+from app.api.openai import openai_routes
+from app.api.readers import Readers
 from app.api.reference import reference_page
 from app.api.stats import stats_routes
 from app.api.status import status_routes
 from app.api.storage import storage_routes
 from app.api.tail import tail_routes
 from app.store.query import Query
-from app.store.stored import StoredExchange
 
 SHUTDOWN_SECONDS = 5
 _DESCRIPTION = "The record of every exchange with the OpenAI API, word for word."
@@ -39,27 +37,18 @@ async def _nothing_to_close() -> None:
     """For a store that its owner closes."""
 
 
-def _no_fields(stored: StoredExchange, request: bytes | None) -> dict[str, object]:
-    """For a console whose exports tell of no tools."""
-    return {}
-
-
 def create_console(
     store: Query,
     token_hash: bytes,
     hosts: frozenset[str],
-    read_messages: MessageReader,
+    readers: Readers,
     close: Callable[[], Awaitable[None]] = _nothing_to_close,
     *,
-    read_fields: FieldsReader = _no_fields,
-    read_objects: ObjectsReader | None = None,
     store_max_bytes: int | None = None,
 ) -> FastAPI:
     """The console over a store, for whoever bears the token with this SHA-256 and names one of these hosts.
 
-    `read_messages` makes messages of kept bytes, `read_fields` what else a request sets,
-    `read_objects` the objects of OpenAI's read API (none: there is no `/v1/`); `close` runs when the server
-    stops; `store_max_bytes` is how large the store may grow.
+    `close` runs when the server stops; `store_max_bytes` is how large the store may grow.
     """
 
     @asynccontextmanager
@@ -76,15 +65,14 @@ def create_console(
         redoc_url=None,
         lifespan=lifespan,
     )
-    console.include_router(exchange_routes(store, read_messages))
-    console.include_router(conversation_routes(store))
-    console.include_router(export_routes(store, read_messages, read_fields))
+    console.include_router(exchange_routes(store, readers.messages))
+    console.include_router(conversation_routes(store, readers.turns))
+    console.include_router(export_routes(store, readers.messages, readers.fields))
     console.include_router(tail_routes(store, stopping))
     console.include_router(stats_routes(store.stats))
     console.include_router(storage_routes(store.storage, store_max_bytes))
     console.include_router(status_routes(store))
-    if read_objects is not None:
-        console.include_router(openai_routes(store, read_objects))
+    console.include_router(openai_routes(store, readers.objects))
     console.state.stopping = stopping
     install_error_answers(console)
     console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash)

@@ -121,7 +121,7 @@ def console(settings: Settings, url: str, sockets: list[socket.socket], token: s
     """The console."""
     from app.api.guard import token_hash
     from app.api.server import create_console, run_console
-    from app.cli.messages import read_messages, read_openai_objects, read_request_fields
+    from app.cli.messages import readers
     from app.store.pool import Pool
     from app.store.query import Query
 
@@ -131,10 +131,8 @@ def console(settings: Settings, url: str, sockets: list[socket.socket], token: s
         Query(pool),
         token_hash(token),
         hosts,
-        read_messages,
+        readers(),
         pool.close,
-        read_fields=read_request_fields,
-        read_objects=read_openai_objects,
         store_max_bytes=settings.store_max_bytes,
     )
     run_console(made, sockets)

@@ -98,9 +98,7 @@ def identify(messages: Sequence[Message]) -> Identity:
     for turn in asked:
         chain.add(turn)
     held = [*chain.places, chain.place_of(begun)] if begun is not None else list(chain.places)
-    answers = [each for each in messages if each.direction == "response" and each.choice is not None]
-    before = begun.messages if begun is not None else []
-    told = [_turn([*before, each]) for each in sorted(answers, key=lambda each: each.choice or 0)]
+    told = _answers(messages, begun)
     told = [turn for turn in told if not turn.is_empty]
     answer_keys = [chain.place_of(turn).link_key() for turn in told]
     last = told[0] if told else begun
@@ -116,6 +114,27 @@ def identify(messages: Sequence[Message]) -> Identity:
     )
 
 
+def said_turns(messages: Sequence[Message]) -> tuple[list[Turn], list[Turn]]:
+    """What an exchange asked in turns, and the turn that each of its answers makes; none where nothing was answered.
+
+    What was asked after an answer (a session) has all its turns in one order, and no answers apart.
+    """
+    directions = [each.direction for each in messages]
+    if "response" in directions and "request" in directions[directions.index("response") :]:
+        return list(_turns(messages))[:MOST_TURNS], []
+    asked = list(_turns(each for each in messages if each.direction == "request"))[:MOST_TURNS]
+    begun = asked[-1] if asked and asked[-1].role == "assistant" else None
+    told = _answers(messages, begun)
+    return (asked[:-1] if told and begun is not None else asked), told
+
+
+def _answers(messages: Sequence[Message], begun: Turn | None) -> list[Turn]:
+    """The turn that each answer makes; it goes on from what the request began."""
+    answers = [each for each in messages if each.direction == "response" and each.choice is not None]
+    before = begun.messages if begun is not None else []
+    return [_turn([*before, each]) for each in sorted(answers, key=lambda each: each.choice or 0)]
+
+
 def _held(places: Sequence[_Place], messages: Sequence[Message]) -> list[HeldAnswer]:
     """The answers at these places, the last first."""
     numbers = {id(each): number for number, each in enumerate(messages, 1)} if places else {}
@@ -126,8 +145,8 @@ def _held(places: Sequence[_Place], messages: Sequence[Message]) -> list[HeldAns
 
 
 @value
-class _Turn:
-    """Messages of one speaker that follow each other, in canonical form."""
+class Turn:
+    """Messages of one speaker that follow each other, in canonical form; `key` is SHA-256."""
 
     role: str
     kind: str
@@ -145,7 +164,7 @@ class _Turn:
 class _Place:
     """Where a turn stands: after which user's message and which other, and what it makes of the chain."""
 
-    turn: _Turn
+    turn: Turn
     user: bytes
     before: bytes
     talk: bytes
@@ -183,7 +202,7 @@ class _Chain:
     def __repr__(self) -> str:
         return f"<_Chain {''.join(self.roles)}>"
 
-    def add(self, turn: _Turn) -> None:
+    def add(self, turn: Turn) -> None:
         """Adds a turn behind the last."""
         self.last = place = self.place_of(turn)
         role, key = turn.role, turn.key
@@ -198,7 +217,7 @@ class _Chain:
         if role != "system":
             self._before = key
 
-    def place_of(self, turn: _Turn) -> _Place:
+    def place_of(self, turn: Turn) -> _Place:
         """Where a turn would stand that is added now."""
         talk, system = self._talk, self._system
         if turn.role == "system":
@@ -208,7 +227,7 @@ class _Chain:
         return _Place(turn, self._user, self._before, talk, system, len(self.keys) + 1)
 
 
-def _turns(messages: Iterable[Message]) -> Iterator[_Turn]:
+def _turns(messages: Iterable[Message]) -> Iterator[Turn]:
     """Turns that say something; neighbours of the assistant's are one, but for what was compacted."""
     run: list[Message] = []
     for message in messages:
@@ -223,11 +242,11 @@ def _turns(messages: Iterable[Message]) -> Iterator[_Turn]:
         yield from _said(_turn(run))
 
 
-def _said(turn: _Turn) -> list[_Turn]:
+def _said(turn: Turn) -> list[Turn]:
     return [] if turn.is_empty else [turn]
 
 
-def _turn(messages: list[Message]) -> _Turn:
+def _turn(messages: list[Message]) -> Turn:
     first = messages[0]
     role = _role_of(first)
     if (
@@ -238,16 +257,16 @@ def _turn(messages: list[Message]) -> _Turn:
         and "\r" not in first.text
     ):
         if text := first.text.strip():
-            return _Turn(role, "t", _digest([role, text, "0"]), messages)
+            return Turn(role, "t", _digest([role, text, "0"]), messages)
     for message in messages:
         if message.parts and (compaction := _compaction_in(message)) is not None:
-            return _Turn("assistant", "o", _digest(["compaction", compaction]), messages, is_compaction=True)
+            return Turn("assistant", "o", _digest(["compaction", compaction]), messages, is_compaction=True)
     kind, text = _words(messages)
     calls = [_call(call) for each in messages for call in each.tool_calls]
     others = [name for each in messages for part in each.parts if (name := _part_name(part, role))]
     if calls or others:
         kind = "c" if calls else "m"
-    return _Turn(role, kind, _digest([role, text, str(len(calls)), *calls, *others]), messages)
+    return Turn(role, kind, _digest([role, text, str(len(calls)), *calls, *others]), messages)
 
 
 def _words(messages: list[Message]) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.decode.content import decode_content
 from app.decode.dispatch import decode_exchange
+from app.decode.identity import Turn, said_turns
 from app.decode.jsonsafe import as_dict, read_json
 from app.decode.values import Message, Request, Response
 
@@ -14,6 +15,11 @@ SAID_FIELDS = frozenset(("messages", "input", "prompt", "instructions", "system"
 def shown_messages(request: Request, response: Response) -> list[dict[str, object]]:
     """The messages of an exchange in order, as JSON values; empty where no decoder knows any."""
     return [show_message(message) for message in decode_exchange(request, response).messages]
+
+
+def talked_turns(request: Request, response: Response) -> tuple[list[Turn], list[Turn]]:
+    """What an exchange asked in turns, and the turn that each of its answers makes; for show_message."""
+    return said_turns(decode_exchange(request, response).messages)
 
 
 def request_fields(request: Request) -> dict[str, object]:

@@ -14,7 +14,7 @@ import pytest
 from app.api.guard import token_hash
 from app.api.server import console_server, create_console
 from app.cli.listeners import bind
-from app.cli.messages import read_messages, read_openai_objects, read_request_fields
+from app.cli.messages import readers
 from app.store.ingest import Ingest
 from app.store.pool import Pool
 from app.store.query import Query
@@ -49,16 +49,7 @@ async def running_console(
     sockets = bind("127.0.0.1", 0, "VERBATIM_CONSOLE_")
     base = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
     pool = Pool(url)
-    server = console_server(
-        create_console(
-            Query(pool),
-            token_hash(TOKEN),
-            hosts,
-            read_messages,
-            read_fields=read_request_fields,
-            read_objects=read_openai_objects,
-        )
-    )
+    server = console_server(create_console(Query(pool), token_hash(TOKEN), hosts, readers()))
     serving = spawn(server.serve(sockets=sockets), name="console")
     async with httpx.AsyncClient(base_url=base, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         while not server.started:

@@ -17,6 +17,7 @@ from tests.cli.asked import on_terminal, verbatim
 from tests.cli.processes import REPOSITORY
 from tests.store.samples import NOON_NS, record, talk
 from tests.store.search.corpus import saying
+from tests.store.talks import Clock, Talker
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil[red]x[/red]"
 STEERING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e]")
@@ -155,10 +156,35 @@ async def test_a_search_shows_where_the_words_were_said(console):
     assert (done.code, "the console says 400: q, character" in done.errors) == (1, True)
 
 
-async def test_conversations_are_listed(console):
-    await console.ingest.deliver([said("Hi", "Hello")])
-    done = await verbatim(console.url, "conversations")
-    assert done.code == 0, done.errors
+async def test_conversations_are_listed_by_filters_and_one_is_shown_with_its_branches(console):
+    talker = Talker(Clock())
+    talker.changes = {"user": "ada"}
+    sent = [talker.says("Hi", "Hello"), talker.says("Eins?", f"1 {HOSTILE}")]
+    fork = talker.fork(2)
+    sent += [fork.says("Zwei?", "2"), Talker(talker.clock).says("Other", "so", user="bob")]
+    await console.ingest.deliver(sent)
+    done = await verbatim(console.url, "conversations", "--user", "ada")
+    (line,) = done.text.splitlines()
+    assert (json.loads(line)["id"], json.loads(line)["exchanges"]) == (id_of(sent[0]), 3)
+    told = json.loads((await verbatim(console.url, "conversations", id_of(sent[0]))).text)
+    assert len(told["nodes"]) == 6
+    shown = await on_terminal(console.url, "conversations", id_of(sent[0]), "--messages")
+    assert steering(shown) == []
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()]
+    said = [line for line in lines if not line.startswith("[")][1:]
+    assert said[:5] == [
+        "Hi",
+        "Hello",
+        "branch 1 of 2",
+        "Eins?",
+        "1 ␛]0;owned␇␛[2J<U+009B>31m<U+202E>evil[red]x[/red]",
+    ]
+    assert said[5:] == ["branch 2 of 2", "Zwei?", "2"]
+    assert steering(await on_terminal(console.url, "conversations")) == []
+    done = await verbatim(console.url, "conversations", str(uuid.UUID(int=7)))
+    assert (done.code, "There is no conversation" in done.errors) == (1, True)
+    done = await verbatim(console.url, "conversations", id_of(sent[0]), "--user", "ada")
+    assert (done.code, "takes no filters" in done.errors) == (2, True)
 
 
 async def test_a_tail_prints_what_is_recorded_and_ends_after_so_many(console):

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from app.api.schemas.exchanges import Message
+
 
 class Conversation(BaseModel):
     """Exchanges that continue each other."""
@@ -50,3 +52,47 @@ class ConversationList(BaseModel):
     incomplete: bool = Field(
         description="Looking took too long and gives what it found; more may follow `last_id`."
     )
+
+
+class Turn(BaseModel):
+    """One exchange of a conversation, and where it stands in the tree."""
+
+    exchange_id: str
+    parent_id: str | None = Field(description="The exchange that it continues.")
+    joined_by: str | None = Field(description="`answer`, `response`, `repeat` or `name`.")
+    started_at: str
+    duration_ms: float
+    model: str | None
+    status: int | None
+    outcome: str
+    finish_reason: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: str | None
+    asked: str | None = Field(
+        description="The node of what it asked last; null where its words are not kept."
+    )
+    answered: list[str] = Field(description="The nodes of its answers.")
+    shortened: bool = Field(description="It did not send all that was said above its question.")
+
+
+class Node(BaseModel):
+    """What one speaker said in a row, after the nodes above it."""
+
+    id: str = Field(description="The same whenever the conversation is read.")
+    parent_id: str | None = Field(description="The node above it; null at the beginning.")
+    role: str
+    exchange_ids: list[str] = Field(
+        description="Those that said it, the first one first; at most 100, and not those that sent it again as history."
+    )
+    preview: str = Field(description="The first 200 characters.")
+    messages: list[Message] | None = Field(None, description="With `messages=true`.")
+
+
+class ConversationTree(Conversation):
+    """One conversation as a tree."""
+
+    turns: list[Turn] = Field(description="Its exchanges, in the order in which they began.")
+    kept: int = Field(description="Exchanges of `turns` whose words are kept.")
+    nodes: list[Node] = Field(description="Each stands behind the one above it.")
+    incomplete: bool = Field(description="The conversation goes on behind these turns.")
