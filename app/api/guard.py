@@ -1,19 +1,26 @@
-"""Who may ask, and under which name; and the headers that every answer carries."""
+"""Who may ask, under which name; and the headers that every answer carries."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import ApiError, envelope
+from app.api.errors import RETRY_SECONDS, ApiError, envelope
+from app.api.grants import READ_TOKEN_PREFIX, ProjectTokens, is_readable
+from app.errors import StoreError
+from app.store.visible import only_project
 from app.telemetry.logs import event_logger
 
 OPEN_PATHS = frozenset({"/healthz", "/metrics"})
 """For probes and scrapers, which come by address and without a token; what is there names nobody."""
 
 TOKENLESS_PATHS = OPEN_PATHS | {"/docs", "/openapi.json"}
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITES = frozenset({b"same-origin", b"none"})
 
 # A page that shows logged text can run nothing, load nothing and be framed by nobody.
 _SECURITY_HEADERS = (
@@ -29,18 +36,27 @@ _SECURITY_HEADERS = (
 )
 
 
-def token_hash(token: str) -> bytes:
-    """SHA-256 of a token: what the console keeps of it."""
-    return hashlib.sha256(token.encode()).digest()
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the bearer of a request's token may see."""
+
+    project: str | None
+    """One project, to be read; None: all, and everything may be done."""
+
+
+_OPEN = Grant(None)
 
 
 class Guard:
-    """ASGI: lets a request through that names an allowed host and bears the token."""
+    """ASGI: lets a request through that names an allowed host and bears a token that is good for it."""
 
-    def __init__(self, application: ASGIApp, hosts: frozenset[str], expected_hash: bytes) -> None:
+    def __init__(
+        self, application: ASGIApp, hosts: frozenset[str], expected_hash: bytes, tokens: ProjectTokens
+    ) -> None:
         self._application = application
         self._hosts = hosts
         self._expected_hash = expected_hash
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry."""
@@ -63,12 +79,12 @@ class Guard:
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await _send_error(refusal, send_with_headers)
-            return
         try:
-            await self._application(scope, receive, send_with_headers)
+            grant = await self._grant(scope)
+            with only_project(grant.project):
+                await self._application(scope, receive, send_with_headers)
+        except ApiError as refusal:
+            await _send_error(refusal, send_with_headers)
         except Exception:  # noqa: BLE001 - the root of a request: said and answered
             event_logger("console").exception("request_failed")
             # What has begun stays unfinished, and the server closes the connection: the client sees that it was cut.
@@ -77,33 +93,66 @@ class Guard:
                     ApiError(500, "Verbatim failed on this; its log says where."), send_with_headers
                 )
 
-    def _refusal(self, scope: Scope) -> ApiError | None:
+    async def _grant(self, scope: Scope) -> Grant:
+        """What the request may see. Raises ApiError where it is refused."""
         path = scope["path"]
         if path in OPEN_PATHS:
-            return None
+            return _OPEN
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        if not self._knows_host([value for name, value in headers if name == b"host"]):
+        if not self._knows_host(_values(headers, b"host")):
             # A page on another site that points its own name at this address (DNS rebinding) ends here.
             message = "The console does not answer to this Host; VERBATIM_CONSOLE_HOSTS lists further ones."
-            return ApiError(403, message, code="host_not_allowed")
+            raise ApiError(403, message, code="host_not_allowed")
+        if scope["method"] not in _SAFE_METHODS and not _is_of_this_site(headers):
+            raise ApiError(403, "Pages of other sites may change nothing here.", code="cross_site")
         if path in TOKENLESS_PATHS:
-            return None
-        if not self._knows_token([value for name, value in headers if name == b"authorization"]):
+            return _OPEN
+        grant = await self._grant_of(_values(headers, b"authorization"))
+        if grant is None:
             message = "This needs `Authorization: Bearer TOKEN`; `verbatim token` prints the token."
-            return ApiError(401, message, headers={"WWW-Authenticate": 'Bearer realm="verbatim"'})
-        return None
+            raise ApiError(401, message, headers={"WWW-Authenticate": 'Bearer realm="verbatim"'})
+        if grant.project is not None and not is_readable(scope["method"], path):
+            message = f"This token reads project {grant.project} alone; this takes the console's own token."
+            raise ApiError(403, message, code="read_token")
+        return grant
 
     def _knows_host(self, values: list[bytes]) -> bool:
         if "*" in self._hosts:
             return True
         return len(values) == 1 and _host_name(values[0].decode("latin-1")) in self._hosts
 
-    def _knows_token(self, values: list[bytes]) -> bool:
-        if len(values) != 1:
-            return False
-        scheme, _, token = values[0].partition(b" ")
-        digest = hashlib.sha256(token.strip()).digest()
-        return hmac.compare_digest(digest, self._expected_hash) and scheme.lower() == b"bearer"
+    async def _grant_of(self, credentials: list[bytes]) -> Grant | None:
+        if len(credentials) != 1:
+            return None
+        scheme, _, token = credentials[0].partition(b" ")
+        token = token.strip()
+        digest = hashlib.sha256(token).digest()
+        is_own = hmac.compare_digest(digest, self._expected_hash)
+        if scheme.lower() != b"bearer":
+            return None
+        if is_own:
+            return _OPEN
+        if not token.startswith(READ_TOKEN_PREFIX.encode()):
+            return None
+        try:
+            project = await self._tokens.project_of(digest)
+        except StoreError as error:
+            event_logger("console").debug("store_unavailable", error=str(error))
+            message = "Whether this token is good cannot be looked up right now; ask again."
+            raise ApiError(503, message, headers={"Retry-After": str(RETRY_SECONDS)}) from error
+        return None if project is None else Grant(project)
+
+
+def _values(headers: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
+    return [value for name, value in headers if name == wanted]
+
+
+def _is_of_this_site(headers: list[tuple[bytes, bytes]]) -> bool:
+    """False where a browser says that a page of another site sends this; programs say nothing."""
+    if any(site not in _OWN_SITES for site in _values(headers, b"sec-fetch-site")):
+        return False
+    hosts = _values(headers, b"host")
+    return all(origin.partition(b"://")[2] in hosts for origin in _values(headers, b"origin"))
 
 
 def _host_name(host: str) -> str:

@@ -27,6 +27,7 @@ from app.api.stats import stats_routes
 from app.api.status import status_routes
 from app.api.storage import storage_routes
 from app.api.tail import tail_routes
+from app.api.tokens import token_routes
 from app.store.query import Query
 
 SHUTDOWN_SECONDS = 5
@@ -72,10 +73,11 @@ def create_console(
     console.include_router(stats_routes(store.stats))
     console.include_router(storage_routes(store.storage, store_max_bytes))
     console.include_router(status_routes(store))
+    console.include_router(token_routes(store.tokens))
     console.include_router(openai_routes(store, readers.objects))
     console.state.stopping = stopping
     install_error_answers(console)
-    console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash)
+    console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash, tokens=store.tokens)
 
     @console.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

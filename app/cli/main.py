@@ -55,7 +55,7 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     commands.callback()(_options)
-    for verb in (serve, proxy, record, console, token, doctor, recost, redecode):
+    for verb in (serve, proxy, record, console, doctor, recost, redecode):
         commands.command()(verb)
     with_filters: dict[str, Callable[..., None]] = {
         "list": list_exchanges,
@@ -72,6 +72,7 @@ def command_line() -> typer.Typer:
     commands.command()(asking(storage))
     commands.add_typer(db())
     commands.add_typer(journal())
+    commands.add_typer(token())
     return commands
 
 

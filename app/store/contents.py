@@ -17,6 +17,7 @@ from app.store.pieces import Coder
 from app.store.pool import Pool
 from app.store.statements import statements
 from app.store.stored import StoredExchange, StoredHeaders
+from app.store.visible import visible_projects
 
 if TYPE_CHECKING:
     import asyncpg
@@ -79,7 +80,7 @@ class ContentReader:
         if not ids:
             return {}
         async with self._pool.transaction(readonly=True) as connection:
-            projects = [row["id"] for row in await connection.fetch(self._sql["project_numbers"])]
+            projects = list(await visible_projects(connection))
             found = await connection.fetch(self._sql["transcripts"], projects, ids, min(ids), max(ids))
         return {row["id"]: row for row in found}
 

@@ -13,6 +13,7 @@ from app.exchange import KeptHeaders
 from app.store.bodies import BodyReader, Manifest, StoredBody
 from app.store.contents import ContentReader
 from app.store.conversation_pages import ConversationPages
+from app.store.erasing.requests import Erasures
 from app.store.filter import Filter, Order
 from app.store.filters.errors import FilterError
 from app.store.pages.walking import COUNT_SECONDS, COUNTED_MOST, count_rows, find_rows
@@ -35,6 +36,8 @@ from app.store.stored import (
     StoredExchange,
     StoredHeaders,
 )
+from app.store.tokens import ReadTokens
+from app.store.visible import visible_projects
 
 if TYPE_CHECKING:
     import asyncpg
@@ -63,8 +66,12 @@ class Query:
         """Reads what is kept of whole pages."""
         self.stats = StatsReader(pool, self._searched)
         """Reads sums."""
+        self.erasures = Erasures(pool)
+        """Asks for erasures."""
         self.storage = StorageReader(pool)
         """Reads sizes."""
+        self.tokens = ReadTokens(pool)
+        """Who may read what."""
 
     async def list_exchanges(
         self,
@@ -110,7 +117,8 @@ class Query:
     ) -> tuple[Any, uuid.UUID | None]:
         if after is None:
             return NOWHERE
-        row = await connection.fetchrow(statements("lists")["place"], after)
+        projects = list(await self._projects(connection))
+        row = await connection.fetchrow(statements("lists")["place"], after, projects)
         if row is None or row[sort] is None:
             raise FilterError("after", "there is no such exchange any more: begin again", "")
         return row[sort], after
@@ -187,10 +195,11 @@ class Query:
         """One exchange with its previews; None where there is none."""
         async with self._pool.transaction(readonly=True) as connection:
             row = await connection.fetchrow(self._sql["exchange"], exchange_id)
-            if row is None:
+            projects = await self._projects(connection)
+            if row is None or row["project_id"] not in projects:
                 return None
             previews = await self._previews(connection, [row])
-            return _exchange(row, await self._projects(connection), previews)
+            return _exchange(row, projects, previews)
 
     async def request_body(self, exchange_id: uuid.UUID) -> StoredBody | None:
         """The exact bytes that the client sent; None where there is no such exchange or its body is not kept."""
@@ -262,7 +271,7 @@ class Query:
     ) -> tuple[asyncpg.Record | None, asyncpg.Record | None]:
         async with self._pool.transaction(readonly=True) as connection:
             row = await connection.fetchrow(self._sql["exchange"], exchange_id)
-            if row is None:
+            if row is None or row["project_id"] not in await self._projects(connection):
                 return None, None
             return row, await connection.fetchrow(self._sql["transcript"], row["project_id"], exchange_id)
 
@@ -284,7 +293,7 @@ class Query:
         return await connection.fetch(statements("lists")["exchanges"], ids, min(ids), max(ids))
 
     async def _projects(self, connection: Connection) -> dict[int, str]:
-        return {row["id"]: row["name"] for row in await connection.fetch(self._sql["projects"])}
+        return await visible_projects(connection)
 
     async def _previews(
         self, connection: Connection, rows: list[asyncpg.Record]

@@ -25,6 +25,7 @@ from app.store.pool import Pool
 from app.store.search.listing import SearchedLists
 from app.store.statements import statements
 from app.store.sums import TAG, TIMES, Row, Source, Spans, Sums, source_of, spans, status_classes
+from app.store.visible import visible_projects
 
 if TYPE_CHECKING:
     import asyncpg
@@ -72,7 +73,6 @@ class StatsReader:
     def __init__(self, pool: Pool, searched: SearchedLists) -> None:
         self._pool = pool
         self._searched = searched
-        self._sql = statements("query")
 
     async def read(
         self, wanted: Filter, groups: Sequence[str], limit: int = 1_000, *, with_times: bool = True
@@ -80,7 +80,7 @@ class StatsReader:
         """At most `limit` groups. Raises TermsError."""
         source = source_of(groups, wanted)
         async with self._pool.transaction(readonly=True) as connection:
-            projects = {row["id"]: row["name"] for row in await connection.fetch(self._sql["projects"])}
+            projects = await visible_projects(connection)
             project_ids = [each for each, name in projects.items() if wanted.project in (None, name)]
             run = _Run(connection, wanted, list(groups), project_ids)
             if project_ids and wanted.can_match():

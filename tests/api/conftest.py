@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from app.api.guard import token_hash
+from app.api.grants import token_hash
 from app.api.server import console_server, create_console
 from app.cli.listeners import bind
 from app.cli.messages import readers

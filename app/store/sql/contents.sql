@@ -1,6 +1,3 @@
--- project_numbers: The numbers of all projects.
-SELECT id FROM projects;
-
 -- transcripts: Where the bodies and header lists of some exchanges of some projects are, ids between two bounds.
 SELECT
     project_id, id, week, request_headers, response_headers, trailers, request_head, request_tip, request_tail,

@@ -62,8 +62,9 @@ SELECT count(*) FROM (
     LIMIT $3::int8
 ) AS counted;
 
--- place: Where an exchange stands in each order.
-SELECT duration_us AS duration_ms, total_tokens, cost FROM exchanges WHERE id = $1::uuid;
+-- place: Where an exchange of one of some projects stands in each order.
+SELECT duration_us AS duration_ms, total_tokens, cost FROM exchanges
+WHERE id = $1::uuid AND project_id = ANY($2::int4[]);
 
 -- duration_most: Exchanges of projects by duration_us, most first (from id, before id, limit, skipped, projects, after place, to place).
 SELECT e.* FROM unnest($5::int4[]) AS p (id) CROSS JOIN LATERAL (
