@@ -79,8 +79,8 @@ def take_filters(values: dict[str, Any]) -> Pairs:
     """Takes the filters out of what a command line gave. Raises ConfigError."""
     given = [(name, values.pop(name, None)) for name in FILTERS]
     pairs = [(name, value) for name, value in given if value is not None]
-    pairs += [_tag(each) for each in values.pop("tag") or ()]
-    return pairs + [_question(each) for each in values.pop("where") or ()]
+    pairs += [_tag(each) for each in values.pop("tag", None) or ()]
+    return pairs + [_question(each) for each in values.pop("where", None) or ()]
 
 
 def keyword(name: str, annotation: Any) -> inspect.Parameter:

@@ -70,7 +70,7 @@ class ErasureAnswer(BaseModel):
     id: str
     project: str
     status: Literal["erasing", "waiting", "done"] = Field(
-        description="`erasing`: tables still have some of it; `waiting`: a recorder's disk may; `done`: nothing is left."
+        description="`erasing`: tables still have some of it; `waiting`: a recorder's disk may; `done`: none is left."
     )
     kind: Literal["exchange", "user", "key", "conversation"]
     value: str | None = Field(description="Null once it is gone from the tables: a receipt names nobody.")
