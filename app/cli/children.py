@@ -119,7 +119,7 @@ def _upgrade(url: str) -> None:
 
 def console(settings: Settings, url: str, sockets: list[socket.socket], token: str) -> None:
     """The console."""
-    from app.api.guard import token_hash
+    from app.api.grants import token_hash
     from app.api.server import create_console, run_console
     from app.cli.messages import readers
     from app.store.pool import Pool
