@@ -84,6 +84,8 @@ class StoredExchange:
     accept_number: int
     request_preview: str | None
     response_preview: str | None
+    metadata: str | None = None
+    """What was set through OpenAI's read API, as JSON text; None: as the request had it."""
 
 
 @dataclass(frozen=True, slots=True)
