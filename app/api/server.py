@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 
 from app import __version__
 from app.api.conversations import conversation_routes
+from app.api.erasures import erasure_routes
 from app.api.errors import install_error_answers
 from app.api.exchanges import exchange_routes
 from app.api.export import export_routes
@@ -72,6 +73,7 @@ def create_console(
     console.include_router(tail_routes(store, stopping))
     console.include_router(stats_routes(store.stats))
     console.include_router(storage_routes(store.storage, store_max_bytes))
+    console.include_router(erasure_routes(store.erasures))
     console.include_router(status_routes(store))
     console.include_router(token_routes(store.tokens))
     console.include_router(openai_routes(store, readers.objects))

@@ -14,6 +14,7 @@ from app.cli.console import console
 from app.cli.conversations import conversations
 from app.cli.db import db
 from app.cli.doctor import doctor
+from app.cli.erase import erase, erase_options
 from app.cli.export import export
 from app.cli.filters import filter_options
 from app.cli.journal import journal
@@ -70,6 +71,7 @@ def command_line() -> typer.Typer:
     commands.command("search")(or_rebuild(found))
     commands.command()(asking(show))
     commands.command()(asking(storage))
+    commands.command()(asking(erase, tuple(erase_options())))
     commands.add_typer(db())
     commands.add_typer(journal())
     commands.add_typer(token())

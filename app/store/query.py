@@ -16,6 +16,7 @@ from app.store.conversation_pages import ConversationPages
 from app.store.erasing.requests import Erasures
 from app.store.filter import Filter, Order
 from app.store.filters.errors import FilterError
+from app.store.metadata import MetadataWriter
 from app.store.pages.walking import COUNT_SECONDS, COUNTED_MOST, count_rows, find_rows
 from app.store.pages.wanted import NOWHERE, Sort, Wanted
 from app.store.pieces import decode_chunk_times
@@ -68,6 +69,8 @@ class Query:
         """Reads sums."""
         self.erasures = Erasures(pool)
         """Asks for erasures."""
+        self.metadata = MetadataWriter(pool)
+        """Sets metadata."""
         self.storage = StorageReader(pool)
         """Reads sizes."""
         self.tokens = ReadTokens(pool)
