@@ -10,8 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from app.api import wire
 from app.api.conversation_tree import ConversationReader
 from app.api.errors import ApiError
-from app.api.exchanges import refuse_repeated
-from app.api.parameters import ConversationParameters
+from app.api.parameters import ConversationParameters, refuse_repeated
 from app.api.schemas.conversations import ConversationList, ConversationTree
 from app.api.schemas.errors import ErrorAnswer
 from app.api.turns import TurnsReader

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from app.api import wire
 from app.api.errors import ApiError
 from app.api.messages import MessageReader, messages_of
-from app.api.parameters import ListParameters
+from app.api.parameters import ListParameters, refuse_repeated
 from app.api.schemas.errors import ErrorAnswer
 from app.api.schemas.exchanges import ChunkList, ExchangeDetail, ExchangeList
 from app.store.bodies import StoredBody
@@ -91,14 +91,6 @@ def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRoute
         return wire.answer(wire.chunks(times))
 
     return routes
-
-
-def refuse_repeated(request: Request) -> None:
-    """Raises where a parameter is given twice: one of two values would be passed over in silence."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise ApiError(400, f"{repeated}: given more than once", param=repeated)
 
 
 async def _exchange(store: StoreQuery, exchange_id: uuid.UUID) -> StoredExchange:

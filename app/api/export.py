@@ -14,10 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.compression import Coding, accepted_coding, compressor_of
 from app.api.errors import ApiError
-from app.api.exchanges import refuse_repeated
 from app.api.exporter import Exporter, FieldsReader, Wanted
 from app.api.messages import MessageReader
-from app.api.parameters import FilterParameters
+from app.api.parameters import FilterParameters, refuse_repeated
 from app.api.schemas.errors import ErrorAnswer
 from app.export import parquet
 from app.export.formats import FORMATS, FormatName, Options

@@ -14,14 +14,15 @@ from app.api.errors import ApiError
 from app.api.messages import MAX_READ_BYTES, whole_body
 from app.api.openai_objects import Fields, completion, input_items, response, sent_messages
 from app.api.schemas.errors import ErrorAnswer
+from app.clock import monotonic_ns
 from app.store.filter import Filter
 from app.store.query import Query as StoreQuery
 from app.store.stored import StoredExchange
 
 CHAT = "/chat/completions"
 RESPONSES = "/responses"
-SCANNED_MAX = 1_000
-"""Exchanges that one page of a list looks at, at most."""
+BUDGET_SECONDS = 10.0
+"""So long a page of a list is looked for."""
 _BATCH = 100
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Longest page.")]
@@ -56,8 +57,10 @@ def openai_routes(store: StoreQuery, read: ObjectsReader) -> APIRouter:
     ) -> Response:
         """Chat completions; `metadata[KEY]=VALUE` asks for those whose request had it."""
         pairs = request.query_params.multi_items()
-        wanted: Fields = {name[9:-1]: value for name, value in pairs if name.startswith("metadata[")}
-        return _json(await record.completions(after, limit, order, model, wanted))
+        metadata = tuple((name[9:-1], value) for name, value in pairs if name.startswith("metadata["))
+        _refuse_unknown(request, "model", *(f"metadata[{name}]" for name, _ in metadata))
+        wanted = Filter(model=model, method="POST", path="/v1" + CHAT, status=200, metadata=metadata)
+        return _json(await record.completions(wanted, after, limit, order))
 
     @routes.get(CHAT + "/{completion_id}", response_class=Response, responses=_ERRORS)
     async def show_completion(completion_id: str) -> Response:
@@ -67,9 +70,10 @@ def openai_routes(store: StoreQuery, read: ObjectsReader) -> APIRouter:
 
     @routes.get(CHAT + "/{completion_id}/messages", response_class=Response, responses=_ERRORS)
     async def list_messages(
-        completion_id: str, after: After = None, limit: Limit = 20, order: Order = "asc"
+        request: Request, completion_id: str, after: After = None, limit: Limit = 20, order: Order = "asc"
     ) -> Response:
         """The messages that the request held."""
+        _refuse_unknown(request)
         asked, _ = await record.objects(await record.find(completion_id, CHAT), is_chat=True)
         return _json(_page(sent_messages(completion_id, asked), after, limit, order))
 
@@ -81,9 +85,10 @@ def openai_routes(store: StoreQuery, read: ObjectsReader) -> APIRouter:
 
     @routes.get(RESPONSES + "/{response_id}/input_items", response_class=Response, responses=_ERRORS)
     async def list_input_items(
-        response_id: str, after: After = None, limit: Limit = 20, order: Order = "desc"
+        request: Request, response_id: str, after: After = None, limit: Limit = 20, order: Order = "desc"
     ) -> Response:
-        """The items that the request gave as input."""
+        """The items that the request gave as input; `include` asks for what is there in any case."""
+        _refuse_unknown(request, "include", "include[]")
         asked, _ = await record.objects(await record.find(response_id, RESPONSES), is_chat=False)
         return _json(_page(input_items(response_id, asked), after, limit, order))
 
@@ -115,17 +120,15 @@ class _Record:
             raise _missing(str(stored.id), f"It is longer than {MAX_READ_BYTES} bytes.")
         return await asyncio.to_thread(lambda: self._read(stored, asked, told, is_chat=is_chat))
 
-    async def completions(
-        self, after: str | None, limit: int, order: Order, model: str | None, metadata: Fields
-    ) -> Fields:
-        """A page of chat completions."""
+    async def completions(self, wanted: Filter, after: str | None, limit: int, order: Order) -> Fields:
+        """A page of chat completions; raises ApiError where finding the first takes too long."""
         place = (await self.find(after, CHAT)).id if after is not None else None
-        wanted = Filter(model=model, method="POST", path="/v1" + CHAT, status=200)
+        deadline = monotonic_ns() + int(BUDGET_SECONDS * 1e9)
         items: list[Fields] = []
-        for _ in range(SCANNED_MAX // _BATCH):
+        while monotonic_ns() < deadline:
             page = await self._store.list_exchanges(wanted, _BATCH, place, order)
             for stored in page.exchanges:
-                item = await self._listed(stored, metadata)
+                item = await self._listed(stored, wanted.metadata)
                 if item is not None and len(items) == limit:
                     return _envelope(items, has_more=True)
                 items += [item] if item is not None else []
@@ -133,9 +136,13 @@ class _Record:
             if not page.has_more:
                 return _envelope(items, has_more=False)
             place = page.resume_after or place
+        if not items:
+            # An empty page would end the walk of a client as if there were nothing.
+            message = "Looking for this metadata takes too long; ask with model, too."
+            raise ApiError(400, message, code="took_too_long", param="metadata", kind="invalid_request_error")
         return _envelope(items, has_more=True)
 
-    async def _listed(self, stored: StoredExchange, metadata: Fields) -> Fields | None:
+    async def _listed(self, stored: StoredExchange, metadata: tuple[tuple[str, str], ...]) -> Fields | None:
         item_id = stored.upstream_id or str(stored.id)
         latest = await self._latest(item_id, CHAT)
         if latest is None or latest.id != stored.id:
@@ -146,7 +153,7 @@ class _Record:
             return None
         given = asked.get("metadata")
         has = given if isinstance(given, dict) else {}
-        if any(has.get(name) != value for name, value in metadata.items()):
+        if any(has.get(name) != value for name, value in metadata):
             return None
         return completion(stored, item_id, asked, told)
 
@@ -159,6 +166,15 @@ class _Record:
             found = (await self._store.list_exchanges(wanted, _BATCH)).exchanges
         matching = (each for each in found if each is not None and each.path.endswith(path))
         return next((each for each in matching if each.method == "POST" and each.status == 200), None)
+
+
+def _refuse_unknown(request: Request, *others: str) -> None:
+    """Raises where a list is asked with a parameter that it does not know."""
+    known = ("after", "limit", "order", *others)
+    unknown = next((name for name in request.query_params if name not in known), None)
+    if unknown is not None:
+        message = f"Unknown parameter: '{unknown}'; expected one of {', '.join(known)}."
+        raise ApiError(400, message, code="unknown_parameter", param=unknown, kind="invalid_request_error")
 
 
 def _page(items: list[Fields], after: str | None, limit: int, order: Order) -> Fields:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import uuid
 from typing import Literal
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.errors import ApiError
 from app.clock import utc_now
 from app.store.filter import Filter
 from app.store.filters.reading import read_filter
+
+
+def refuse_repeated(request: Request) -> None:
+    """Raises where a parameter is given twice: one of two values would be passed over in silence."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ApiError(400, f"{repeated}: given more than once", param=repeated)
 
 
 class FilterParameters(BaseModel):

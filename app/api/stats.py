@@ -9,8 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from app.api import wire
-from app.api.exchanges import refuse_repeated
-from app.api.parameters import FilterParameters
+from app.api.parameters import FilterParameters, refuse_repeated
 from app.api.schemas.errors import ErrorAnswer
 from app.api.schemas.stats import StatsList
 from app.store.stats import Group, Stats, StatsReader

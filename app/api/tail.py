@@ -13,8 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api import wire
 from app.api.errors import ApiError
-from app.api.exchanges import refuse_repeated
-from app.api.parameters import FilterParameters
+from app.api.parameters import FilterParameters, refuse_repeated
 from app.api.schemas.errors import ErrorAnswer
 from app.clock import monotonic_ns
 from app.errors import StoreUnavailableError

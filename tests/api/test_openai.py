@@ -3,10 +3,15 @@
 import dataclasses
 import json
 import uuid
+from typing import Any
 
 import openai
 import pytest
 
+import app.api.openai
+from app.decode.facts import read_facts
+from app.decode.jsonsafe import TextCleaner
+from app.store.record import Record
 from tests.api.conftest import TOKEN
 from tests.store.samples import NOON_NS, talk
 
@@ -20,7 +25,14 @@ ASK = {
 }
 
 
-def whole(number: int, metadata: dict[str, str], model: str = "gpt-x"):
+def with_facts(made: Record, asked: dict[str, Any]) -> Record:
+    """With the facts that the recorder would keep of a request."""
+    assert made.content is not None
+    facts = read_facts(asked, {}, TextCleaner())
+    return dataclasses.replace(made, content=dataclasses.replace(made.content, facts=facts))
+
+
+def whole(number: int, metadata: dict[str, str], model: str = "gpt-x") -> Record:
     answer = {
         "id": f"chatcmpl-{number}",
         "object": "chat.completion",
@@ -29,7 +41,7 @@ def whole(number: int, metadata: dict[str, str], model: str = "gpt-x"):
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "42"}, "finish_reason": "stop"}],
     }
     asked = {**ASK, "metadata": metadata, "model": model}
-    return talk(
+    made = talk(
         json.dumps(asked).encode(),
         json.dumps(answer).encode(),
         at_ns=NOON_NS + number * 1_000_000,
@@ -37,6 +49,7 @@ def whole(number: int, metadata: dict[str, str], model: str = "gpt-x"):
         model=model,
         response_content_type="application/json",
     )
+    return with_facts(made, asked)
 
 
 def events(*values: dict) -> bytes:
@@ -79,6 +92,39 @@ async def test_the_sdk_pages_through_all_chat_completions_and_filters_them(conso
     red = [each.id async for each in client.chat.completions.list(metadata={"team": "red"}, limit=1)]
     assert red == ["chatcmpl-1", "chatcmpl-3", "chatcmpl-5"]
     assert [each.id async for each in client.chat.completions.list(model="other")] == ["chatcmpl-7"]
+
+
+async def test_metadata_is_found_whatever_facts_hold_of_it(console, client):
+    odd = {"data": "x", "a.b": 'say "hi"', "long": "y" * 500, "n": "1"}
+    cut = whole(2, {"team": "green"})
+    assert cut.content is not None
+    cut = dataclasses.replace(cut, content=dataclasses.replace(cut.content, facts='{"cut": true}'))
+    await console.ingest.deliver([whole(1, odd), cut, whole(3, {"n": "2"}), whole(4, {})])
+    for name, value in odd.items():
+        found = [each.id async for each in client.chat.completions.list(metadata={name: value})]
+        assert found == ["chatcmpl-1"]
+    assert [each.id async for each in client.chat.completions.list(metadata=odd)] == ["chatcmpl-1"]
+    assert [each.id async for each in client.chat.completions.list(metadata={"team": "green"})] == [
+        "chatcmpl-2"
+    ]
+    for none in ({"n": "3"}, {"n": "\0"}, {"data": "y"}):
+        assert [each async for each in client.chat.completions.list(metadata=none)] == []
+
+
+async def test_a_list_that_takes_too_long_is_an_error_and_no_empty_page(console, client, monkeypatch):
+    monkeypatch.setattr(app.api.openai, "BUDGET_SECONDS", 0)
+    await console.ingest.deliver([whole(1, {})])
+    with pytest.raises(openai.BadRequestError, match="takes too long"):
+        await client.chat.completions.list(metadata={"a": "b"})
+
+
+@pytest.mark.parametrize("path", ["", "/chatcmpl-1/messages"])
+async def test_an_unknown_parameter_of_a_list_is_refused(console, path):
+    await console.ingest.deliver([whole(1, {})])
+    answer = await console.get(f"/v1/chat/completions{path}?modle=x")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["type"]) == (400, "modle", "invalid_request_error")
+    assert "expected one of after, limit, order" in error["message"]
 
 
 async def test_the_sdk_retrieves_whole_and_streamed_completions(console, client):

@@ -103,6 +103,13 @@ def read_fact(param: str, text: str) -> Fact:
     return _compared(param, text, path, found["sign"], value)
 
 
+def metadata_predicate(key: str, value: str) -> str | None:
+    """Whether a request had this metadata, or its facts were cut; None where facts cannot tell."""
+    if key in LEFT_OUT or len(key) > LONGEST_TEXT or len(value) > LONGEST_TEXT:
+        return None
+    return f'$."request"."metadata".{_quoted(key)} == {_quoted(value)} || $."cut" == true'
+
+
 def _path(param: str, text: str) -> tuple[str, int]:
     """The path as jsonpath, and where it ends."""
     side = next(each for each in SIDES if text.startswith(each))
