@@ -69,6 +69,8 @@ class Many:
     is_tls: bool
     sides: dict[str, Side] = field(default_factory=dict)
     accepted: int = 0
+    longest_turn_ms: float = 0.0
+    """The most that an event loop of Verbatim's was late."""
     recorded: int = 0
     completed: int = 0
 
@@ -121,7 +123,8 @@ def render(many: Many) -> str:
         "|---|---|---|",
         *(f"| {name} | {' | '.join(values)} |" for name, values in rows),
         "",
-        f"Recorded: {many.recorded:,} exchanges of {many.accepted:,} accepted, {many.completed:,} completed.",
+        f"Recorded: {many.recorded:,} exchanges of {many.accepted:,} accepted, {many.completed:,} completed. Verbatim's event "
+        f"loops were at most {many.longest_turn_ms:.0f} ms late.",
     ]
     return "\n".join(lines)
 
@@ -205,7 +208,7 @@ async def _measure(many: Many, nginx_program: str, wrk_program: str, folder: Pat
                 folder / "data",
                 upstream=f"http://127.0.0.1:{json_port}",
                 upstreams=f"{PACED}={scheme}://{host}:{paced_port}",
-                **({"upstream_ca": ca_file} if many.is_tls else {}),
+                upstream_ca=ca_file if many.is_tls else "",
                 workers=WORKERS,
                 drain_seconds=5,
                 log_level="warning",
@@ -219,6 +222,7 @@ async def _measure(many: Many, nginx_program: str, wrk_program: str, folder: Pat
 async def _count(many: Many, product: Product) -> None:
     text = await record.proxy_metrics(product)
     many.accepted = int(record.metric(text, "verbatim_exchanges_accepted_total"))
+    many.longest_turn_ms = record.metric(text, "verbatim_event_loop_lag_max_seconds") * 1000
     listed, _ = await record.wait_until_recorded(product, many.accepted, 120)
     many.recorded, many.completed = listed.recorded, listed.completed
 
