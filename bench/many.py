@@ -123,8 +123,8 @@ def render(many: Many) -> str:
         "|---|---|---|",
         *(f"| {name} | {' | '.join(values)} |" for name, values in rows),
         "",
-        f"Recorded: {many.recorded:,} exchanges of {many.accepted:,} accepted, {many.completed:,} completed. Verbatim's event "
-        f"loops were at most {many.longest_turn_ms:.0f} ms late.",
+        f"Recorded: {many.recorded:,} exchanges of {many.accepted:,} accepted, {many.completed:,} completed. "
+        f"Verbatim's event loops were at most {many.longest_turn_ms:.0f} ms late.",
     ]
     return "\n".join(lines)
 
