@@ -16,6 +16,7 @@ from app.api.openai_objects import Fields, completion, input_items, response, se
 from app.api.schemas.errors import ErrorAnswer
 from app.clock import monotonic_ns
 from app.store.filter import Filter
+from app.store.filters.facts import metadata_fact
 from app.store.query import Query as StoreQuery
 from app.store.stored import StoredExchange
 
@@ -28,6 +29,7 @@ _BATCH = 100
 Limit = Annotated[int, Query(ge=1, le=100, description="Longest page.")]
 After = Annotated[str | None, Query(max_length=1024, description="The `last_id` of the page before.")]
 Order = Literal["asc", "desc"]
+Metadata = tuple[tuple[str, str], ...]
 _ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (400, 401, 403, 404, 503)
 }
@@ -59,8 +61,7 @@ def openai_routes(store: StoreQuery, read: ObjectsReader) -> APIRouter:
         pairs = request.query_params.multi_items()
         metadata = tuple((name[9:-1], value) for name, value in pairs if name.startswith("metadata["))
         _refuse_unknown(request, "model", *(f"metadata[{name}]" for name, _ in metadata))
-        wanted = Filter(model=model, method="POST", path="/v1" + CHAT, status=200, metadata=metadata)
-        return _json(await record.completions(wanted, after, limit, order))
+        return _json(await record.completions(_completions(model, metadata), metadata, after, limit, order))
 
     @routes.get(CHAT + "/{completion_id}", response_class=Response, responses=_ERRORS)
     async def show_completion(completion_id: str) -> Response:
@@ -120,15 +121,17 @@ class _Record:
             raise _missing(str(stored.id), f"It is longer than {MAX_READ_BYTES} bytes.")
         return await asyncio.to_thread(lambda: self._read(stored, asked, told, is_chat=is_chat))
 
-    async def completions(self, wanted: Filter, after: str | None, limit: int, order: Order) -> Fields:
-        """A page of chat completions; raises ApiError where finding the first takes too long."""
+    async def completions(
+        self, wanted: Filter, metadata: Metadata, after: str | None, limit: int, order: Order
+    ) -> Fields:
+        """A page of chat completions of this metadata; raises ApiError where finding the first takes too long."""
         place = (await self.find(after, CHAT)).id if after is not None else None
         deadline = monotonic_ns() + int(BUDGET_SECONDS * 1e9)
         items: list[Fields] = []
         while monotonic_ns() < deadline:
             page = await self._store.list_exchanges(wanted, _BATCH, place, order)
             for stored in page.exchanges:
-                item = await self._listed(stored, wanted.metadata)
+                item = await self._listed(stored, metadata)
                 if item is not None and len(items) == limit:
                     return _envelope(items, has_more=True)
                 items += [item] if item is not None else []
@@ -166,6 +169,12 @@ class _Record:
             found = (await self._store.list_exchanges(wanted, _BATCH)).exchanges
         matching = (each for each in found if each is not None and each.path.endswith(path))
         return next((each for each in matching if each.method == "POST" and each.status == 200), None)
+
+
+def _completions(model: str | None, metadata: Metadata) -> Filter:
+    """All chat completions that may be wanted; facts do not hold all metadata."""
+    facts = [fact for name, value in metadata if (fact := metadata_fact(name, value)) is not None]
+    return Filter(model=model, method="POST", path="/v1" + CHAT, status=200, facts=tuple(facts))
 
 
 def _refuse_unknown(request: Request, *others: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from app.store.filters.conditions import Condition
-from app.store.filters.facts import Fact, metadata_predicate
+from app.store.filters.facts import Fact
 from app.store.periods import lowest_id
 
 LOWEST_ID = uuid.UUID(int=0)
@@ -64,8 +64,6 @@ class Filter:
     min_cost: decimal.Decimal | None = None
     max_cost: decimal.Decimal | None = None
     facts: tuple[Fact, ...] = field(default=())
-    metadata: tuple[tuple[str, str], ...] = field(default=())
-    """Of OpenAI's API: as the request had it, or as it was set later. Some that have another may pass."""
 
     def bounds(self, after: uuid.UUID | None, order: Order) -> tuple[uuid.UUID, uuid.UUID]:
         """The first id that is wanted and the first that no longer is, for the page that follows `after`."""
@@ -113,9 +111,6 @@ class Filter:
         bounds = self.bounds(None, "desc")
         for each in self.facts:
             found.append(Condition("fact" if each.must_hold else "lacks_fact", (*bounds, each.predicate)))
-        for key, value in self.metadata:
-            if (predicate := metadata_predicate(key, value)) is not None:
-                found.append(Condition("metadata", (*bounds, predicate, json.dumps({key: value}))))
         return found
 
     def few_by(self, project_id: int | None) -> tuple[str, list[Condition]] | None:
@@ -179,7 +174,7 @@ class Filter:
             value: Any = getattr(self, each.name)
             if isinstance(value, str):
                 yield value
-        for name, said in (*self.tags, *self.metadata):
+        for name, said in self.tags:
             yield name
             yield said or ""
         # NUL and lone surrogates stand in a predicate as escapes.

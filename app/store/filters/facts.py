@@ -103,11 +103,12 @@ def read_fact(param: str, text: str) -> Fact:
     return _compared(param, text, path, found["sign"], value)
 
 
-def metadata_predicate(key: str, value: str) -> str | None:
+def metadata_fact(key: str, value: str) -> Fact | None:
     """Whether a request had this metadata, or its facts were cut; None where facts cannot tell."""
     if key in LEFT_OUT or len(key) > LONGEST_TEXT or len(value) > LONGEST_TEXT:
         return None
-    return f'$."request"."metadata".{_quoted(key)} == {_quoted(value)} || $."cut" == true'
+    predicate = f'$."request"."metadata".{_quoted(key)} == {_quoted(value)} || $."cut" == true'
+    return Fact(predicate, is_indexed=True)
 
 
 def _path(param: str, text: str) -> tuple[str, int]:

@@ -103,13 +103,6 @@ EXISTS (
         AND f.facts IS NOT NULL AND (f.facts @@ $3::text::jsonpath) IS NOT TRUE
 )
 
--- metadata: With this metadata, as it was set later, or as the request had it.
-CASE WHEN e.metadata IS NOT NULL THEN e.metadata @> $4::text::jsonb ELSE EXISTS (
-    SELECT FROM transcripts AS f
-    WHERE f.project_id = e.project_id AND f.id = e.id AND f.id >= $1::uuid AND f.id < $2::uuid
-        AND f.facts @@ $3::text::jsonpath
-) END
-
 -- ids: One of these.
 e.id = ANY($1::uuid[])
 
