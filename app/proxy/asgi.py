@@ -28,7 +28,9 @@ class BrokenAnswerError(Exception):
 class _AsgiClient:
     """ClientSide over an ASGI `send`: messages gather in a queue that the endpoint empties."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, closes: bool) -> None:
+        self._closes = closes
+        """What follows the request is none that could be told from its body."""
         self.messages: deque[Message] = deque()
         self.waiting_bytes = 0
         self.is_over = False
@@ -46,6 +48,8 @@ class _AsgiClient:
     def send_head(self, head: ResponseHead, exchange_id: bytes) -> None:
         headers = [(line.name.lower(), line.value) for line in head.lines if line.passes]
         headers.append((b"x-verbatim-exchange-id", exchange_id))
+        if self._closes:
+            headers.append((b"connection", b"close"))
         self.messages.append({"type": "http.response.start", "status": head.status, "headers": headers})
 
     def send_data(self, data: bytes) -> None:
@@ -79,8 +83,8 @@ class ForwardEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, upstream: Upstream) -> None:
         """Runs an exchange from its head to its outcome; raises BrokenAnswerError where the answer is not whole."""
-        client = _AsgiClient()
         head = request_head(scope)
+        client = _AsgiClient(closes=head.refusal is not None)
         prepared = PreparedRequest(head, upstream, self._context.rules, self._context.redactor)
         flow = ExchangeFlow(self._context, client, prepared)
         if not head.expects_continue:
