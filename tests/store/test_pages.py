@@ -15,7 +15,7 @@ from app.store.filters.reading import read_filter
 from app.store.ingest import Ingest
 from app.store.pages import walking
 from app.store.pages.walking import count_rows, find_rows
-from app.store.pages.wanted import Sort, Wanted
+from app.store.pages.wanted import Rows, Sort, Wanted
 from app.store.pages.within import within
 from app.store.pool import Pool
 from app.store.query import Query
@@ -87,24 +87,35 @@ async def test_windows_find_what_one_statement_finds(
     assert by_windows.has_more is whole.has_more is True
 
 
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("sort", ["started_at", "duration_ms", "total_tokens", "cost"])
 async def test_a_page_over_its_budget_says_how_far_it_came_and_the_next_goes_on(
-    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch, sort: Sort, order: Order
 ) -> None:
     monkeypatch.setattr(walking, "FIRST_WINDOW", 5)
-    await ingest.deliver([made(number, method="GET" if number == 2 else "POST") for number in range(23)])
-    found, high, rounds = [], HIGHEST_ID, 0
-    async with pool.transaction(readonly=True) as connection:
-        while True:
-            page = Wanted(Filter(method="GET"), [1], LOWEST_ID, high, 3)
-            rows = await walking._Walk(connection, page).by_windows(deadline=0)
-            found += rows.rows
-            rounds += 1
-            if rows.resume_after is None:
-                break
-            assert rows.has_more
-            high = rows.resume_after
-    assert [row["method"] for row in found] == ["GET"]
-    assert rounds > 2
+    monkeypatch.setattr(app.store.query, "find_rows", _without_time)
+    await ingest.deliver(
+        [made(number, method="GET" if number in (2, 3, 19) else "POST") for number in range(23)]
+    )
+    query, found, after, rounds = Query(pool), list[str](), None, 0
+    while True:
+        page = await query.list_exchanges(Filter(method="GET"), 2, after, order, sort)
+        found += [each.tags["n"] for each in page.exchanges]
+        rounds += 1
+        if not page.has_more:
+            break
+        after = page.resume_after or page.exchanges[-1].id
+    # The longer ago it began the longer it took; 2 and 3 cost more than 19.
+    of = {"started_at": "19 3 2", "duration_ms": "2 3 19", "total_tokens": "19 3 2", "cost": "2 19 3"}[
+        sort
+    ].split()
+    assert found == (of if order == "desc" else of[::-1])
+    assert rounds > 3
+
+
+async def _without_time(connection: Any, wanted: Wanted) -> Rows:
+    """As if the budget were used up by the first window."""
+    return await walking._Walk(connection, wanted).by_windows(deadline=0)
 
 
 async def test_a_statement_over_its_time_leaves_the_transaction_as_it_was(pool: Pool) -> None:
