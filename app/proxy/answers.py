@@ -28,6 +28,9 @@ HEAD_TOO_LARGE = Refusal(
     431, "head_too_large", f"the request head, or its trailer, is larger than {MAX_HEAD_BYTES >> 10} KiB"
 )
 HEAD_TOO_SLOW = Refusal(408, "head_timeout", "the request head took too long")
+CROWDED = Refusal(
+    503, "too_many_connections", "too many connections are open here; use fewer, or try again later"
+)
 BODY_TOO_SLOW = Refusal(408, "body_timeout", "the request body stopped coming")
 
 _OUTCOMES = {

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.clock import monotonic_ns
-from app.proxy.answers import BODY_TOO_SLOW, HEAD_TOO_LARGE, HEAD_TOO_SLOW, MALFORMED, error_answer
+from app.proxy.answers import BODY_TOO_SLOW, CROWDED, HEAD_TOO_LARGE, HEAD_TOO_SLOW, MALFORMED, error_answer
 from app.proxy.context import ProxyContext
 from app.proxy.flow import ExchangeFlow
 from app.proxy.hangup import has_hung_up
@@ -84,6 +84,8 @@ class ExchangeProtocol(HttpToolsProtocol):
         connection.set_write_buffer_limits(high=_WRITE_HIGH_WATER_BYTES)
         self.context.metrics.add(Slot.CLIENT_CONNECTIONS_OPEN)
         self._since_ns = monotonic_ns()
+        if len(self.server_state.connections) > self.context.rules.max_connections:
+            self._answer_directly(CROWDED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.context.metrics.add(Slot.CLIENT_CONNECTIONS_OPEN, -1)

@@ -23,6 +23,8 @@ class ProxyRules:
     fail_closed: bool = False
     max_inflight: int = 10_000
     max_body_bytes: int | None = None
+    max_connections: int = 12_000
+    """Of clients, to one worker."""
     head_seconds: float = 10.0
     body_idle_seconds: float = 60.0
     keepalive_seconds: float = 75.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
 
@@ -22,6 +23,10 @@ from app.proxy.secrets import Redactor
 from app.proxy.server import ServerRules, serve
 from app.proxy.upstream import Upstream
 from app.telemetry.metrics import MetricsMap, Slot, WorkerPage, render
+
+IDLE_CONNECTIONS = 2_000
+"""Of clients that ask for nothing now, beside those whose exchanges are under way."""
+OWN_FILES = 256
 
 
 def run_worker(settings: Settings, sockets: list[socket.socket], slot: int, pages: MetricsMap) -> None:
@@ -113,4 +118,12 @@ def rules_of(settings: Settings) -> ProxyRules:
         fail_closed=settings.journal_on_full == "fail_closed",
         max_inflight=settings.max_inflight,
         max_body_bytes=settings.max_body_bytes,
+        max_connections=_most_connections(settings.max_inflight),
     )
+
+
+def _most_connections(max_inflight: int) -> int:
+    """How many clients may be connected: never so many that one has no file left to reach its upstream with."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max_inflight + IDLE_CONNECTIONS
+    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, (files - OWN_FILES) // 2))

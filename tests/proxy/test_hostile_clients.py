@@ -1,10 +1,13 @@
 """The fast shell against clients that mean harm: nothing slips through, nothing grows, nothing stays."""
 
 import asyncio
+import resource
 from typing import cast
 
 import pytest
 
+from app.config import Settings
+from app.proxy.worker import rules_of
 from tests.fakes.upstream import ScriptedUpstream, answering
 from tests.proxy.harness import running_proxy
 
@@ -142,3 +145,36 @@ async def test_a_connection_that_comes_during_the_drain_does_not_hold_it_up(tmp_
         async with asyncio.timeout(10):
             assert await reader.read() == b""
         writer.close()
+
+
+async def test_connections_above_the_limit_are_told_so_and_the_others_go_on(tmp_path):
+    async with (
+        ScriptedUpstream(answering(OK)) as upstream,
+        running_proxy(tmp_path, upstream.address(), max_connections=5) as proxy,
+    ):
+        held = [await proxy.connect() for _ in range(5)]
+        while len(proxy.server.server_state.connections) < 5:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            for _ in range(20):
+                reader, writer = await proxy.connect()
+                got = await reader.read()
+                assert got.startswith(b"HTTP/1.1 503 ") and b'"too_many_connections"' in got
+                writer.close()
+            for reader, writer in held:
+                writer.write(GET)
+                assert (await reader.readuntil(b"{}")).startswith(b"HTTP/1.1 200 OK")
+            held.pop()[1].close()
+            while len(proxy.server.server_state.connections) >= 5:
+                await asyncio.sleep(0.01)
+            held.append(await proxy.connect())
+            held[-1][1].write(GET)
+            assert (await held[-1][0].readuntil(b"{}")).startswith(b"HTTP/1.1 200 OK")
+        for _, writer in held:
+            writer.close()
+
+
+def test_every_client_of_a_worker_has_a_file_left_for_its_upstream():
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert 1 <= rules_of(Settings()).max_connections <= min(12_000, soft // 2)
+    assert rules_of(Settings(max_inflight=10)).max_connections <= 2_010
