@@ -76,6 +76,7 @@ class Remover:
     async def _may_work(self, connection: Connection, erasure_id: uuid.UUID) -> bool:
         if not await connection.fetchval(self._sql["try_erasing"]):
             return False
+        await connection.execute(self._sql["plan_well"])
         return await connection.fetchval(self._sql["lock_erasure"], erasure_id) is not None
 
     async def _next(self, connection: Connection, target: Target, after: uuid.UUID) -> list[uuid.UUID]:

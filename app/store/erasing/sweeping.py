@@ -88,8 +88,11 @@ class Sweeper:
     async def _candidates(self, place: Place) -> dict[bytes, bytes | None]:
         """What waits, each with the slice before it."""
         async with self._pool.transaction(readonly=True) as connection:
+            await connection.execute(self._sql["plan_well"])
             rows = await connection.fetch(self._sql["candidates"], *place.key)
-        return {row["node"]: row["parent"] for row in rows}
+            nodes = [row["node"] for row in rows]
+            parents = await connection.fetch(self._sql["parents"], *place.key, nodes)
+        return dict.fromkeys(nodes) | {row["node"]: row["parent"] for row in parents}
 
     async def _in_use(self, place: Place, waiting: dict[bytes, bytes | None]) -> set[bytes]:
         """What exchanges end with, or slices of others follow; reads the whole week."""
@@ -110,6 +113,7 @@ class Sweeper:
     ) -> tuple[datetime.datetime, set[bytes]]:
         """Deletes leaves; gives the time up to which use is known, and what is settled: deleted, or used since."""
         async with self._pool.transaction() as connection:
+            await connection.execute(self._sql["plan_well"])
             await connection.execute(self._sql["lock_erasing"])
             await connection.execute(self._sql["lock_alone"], *place.lock)
             now: datetime.datetime = await connection.fetchval(self._sql["now"])
@@ -124,7 +128,7 @@ class Sweeper:
         return now, used | set(nodes)
 
     async def _delete(self, connection: Connection, place: Place, nodes: list[bytes]) -> None:
-        tips = [each for each in nodes if len(each) == TIP_BYTES]
+        tips = [uuid.UUID(bytes=each) for each in nodes if len(each) == TIP_BYTES]
         slices = [each for each in nodes if len(each) != TIP_BYTES]
         await connection.execute(self._sql["delete_pieces"], *place.key, slices)
         await connection.execute(self._sql["delete_runs"], *place.key, tips)
