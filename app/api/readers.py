@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.api.exporter import FieldsReader
 from app.api.messages import MessageReader
-from app.api.openai import ObjectsReader
+from app.api.openai_record import ObjectsReader
 from app.api.turns import TurnsReader
 
 

@@ -16,12 +16,14 @@ from fastapi.responses import HTMLResponse
 
 from app import __version__
 from app.api.conversations import conversation_routes
+from app.api.description import Described
 from app.api.erasures import erasure_routes
 from app.api.errors import install_error_answers
 from app.api.exchanges import exchange_routes
 from app.api.export import export_routes
 from app.api.guard import Guard
 from app.api.openai import openai_routes
+from app.api.openai_changes import openai_change_routes
 from app.api.readers import Readers
 from app.api.reference import reference_page
 from app.api.stats import stats_routes
@@ -59,7 +61,7 @@ def create_console(
         await close()
 
     stopping = asyncio.Event()
-    console = FastAPI(
+    console = Described(
         title="Verbatim console",
         description=_DESCRIPTION,
         version=__version__,
@@ -77,6 +79,7 @@ def create_console(
     console.include_router(status_routes(store))
     console.include_router(token_routes(store.tokens))
     console.include_router(openai_routes(store, readers.objects))
+    console.include_router(openai_change_routes(store, readers.objects))
     console.state.stopping = stopping
     install_error_answers(console)
     console.add_middleware(Guard, hosts=hosts, expected_hash=token_hash, tokens=store.tokens)

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-import app.api.openai
+import app.api.openai_record
 from app.decode.facts import read_facts
 from app.decode.jsonsafe import TextCleaner
 from app.store.record import Record
@@ -112,7 +112,7 @@ async def test_metadata_is_found_whatever_facts_hold_of_it(console, client):
 
 
 async def test_a_list_that_takes_too_long_is_an_error_and_no_empty_page(console, client, monkeypatch):
-    monkeypatch.setattr(app.api.openai, "BUDGET_SECONDS", 0)
+    monkeypatch.setattr(app.api.openai_record, "BUDGET_SECONDS", 0)
     await console.ingest.deliver([whole(1, {})])
     with pytest.raises(openai.BadRequestError, match="takes too long"):
         await client.chat.completions.list(metadata={"a": "b"})

@@ -113,6 +113,14 @@ class Erasures:
             return await self.request(Target(project_id, "exchange", str(exchange_id)))
         return await self.get(known) if known is not None else None
 
+    async def erased_among(self, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """Which of these exchanges are erased by their ids, or about to be."""
+        if not ids:
+            return set()
+        async with self._pool.transaction(readonly=True) as connection:
+            rows = await connection.fetch(statements("ingest")["known_erased"], list(ids))
+        return {row["id"] for row in rows}
+
     async def request(self, target: Target) -> Erasure:
         """Has something erased: from now on nothing of it is recorded, and what is there goes."""
         erasure_id = uuid.UUID(bytes=new_id(wall_ns()))

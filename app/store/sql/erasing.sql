@@ -19,9 +19,11 @@ LIMIT $2::int8;
 SELECT e.*, p.name AS project FROM erasures AS e JOIN projects AS p ON p.id = e.project_id WHERE e.id = $1::uuid;
 
 -- erased_exchange: The erasure of an exchange by its id.
-SELECT erasure_id FROM tombstones
-WHERE value_sha256 = sha256(convert_to('exchange:' || $1::uuid, 'UTF8'))
-ORDER BY erasure_id
+SELECT t.erasure_id
+FROM projects AS p
+JOIN tombstones AS t
+    ON t.project_id = p.id AND t.value_sha256 = sha256(convert_to('exchange:' || $1::uuid, 'UTF8'))
+ORDER BY t.erasure_id
 LIMIT 1;
 
 -- progress: What recorders did for erasures, and which lived lately and did nothing yet (erasures, seconds).

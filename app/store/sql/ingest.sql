@@ -13,7 +13,9 @@ SELECT id FROM exchanges WHERE id = ANY($1::uuid[]);
 -- known_erased: Which of these exchanges were erased by their ids.
 SELECT w.id
 FROM unnest($1::uuid[]) AS w (id)
-JOIN tombstones AS t ON t.value_sha256 = sha256(convert_to('exchange:' || w.id, 'UTF8'));
+CROSS JOIN projects AS p
+JOIN tombstones AS t
+    ON t.project_id = p.id AND t.value_sha256 = sha256(convert_to('exchange:' || w.id, 'UTF8'));
 
 -- lock_weeks: Shares projects (week -1) and weeks (project, its number) with other batches, and keeps erasures out of them.
 SELECT pg_advisory_xact_lock_shared(project_id, week)
