@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.api import wire
 from app.api.conversation_tree import ConversationReader
 from app.api.errors import ApiError
-from app.api.parameters import ConversationParameters, refuse_repeated
+from app.api.parameters import NAMED_BY_CLIENTS, ConversationParameters, refuse_repeated
 from app.api.schemas.conversations import ConversationList, ConversationTree
-from app.api.schemas.errors import ErrorAnswer
 from app.api.turns import TurnsReader
 from app.store.query import Query as StoreQuery
 
 Parameters = Annotated[ConversationParameters, Query()]
-
-_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)}
-_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer}}
 
 
 def conversation_routes(store: StoreQuery, read_turns: TurnsReader) -> APIRouter:
@@ -27,7 +23,7 @@ def conversation_routes(store: StoreQuery, read_turns: TurnsReader) -> APIRouter
     routes = APIRouter(tags=["conversations"])
     reader = ConversationReader(store.contents, read_turns)
 
-    @routes.get("/api/conversations", response_model=ConversationList, responses=_ERRORS)
+    @routes.get("/api/conversations", response_model=ConversationList, openapi_extra=NAMED_BY_CLIENTS)
     async def list_conversations(request: Request, parameters: Parameters) -> Response:
         """A page of conversations of which an exchange passes the filters, by when they began, the newest first.
 
@@ -39,11 +35,7 @@ def conversation_routes(store: StoreQuery, read_turns: TurnsReader) -> APIRouter
         )
         return wire.answer(wire.conversations(found))
 
-    @routes.get(
-        "/api/conversations/{conversation_id}",
-        response_model=ConversationTree,
-        responses={**_ERRORS, **_MISSING},
-    )
+    @routes.get("/api/conversations/{conversation_id}", response_model=ConversationTree)
     async def show_conversation(
         conversation_id: Annotated[
             uuid.UUID, Path(description="Its id: that of the exchange with which it began.")

@@ -13,8 +13,7 @@ from fastapi.responses import StreamingResponse
 from app.api import wire
 from app.api.errors import ApiError
 from app.api.messages import MessageReader, messages_of
-from app.api.parameters import ListParameters, refuse_repeated
-from app.api.schemas.errors import ErrorAnswer
+from app.api.parameters import NAMED_BY_CLIENTS, ListParameters, refuse_repeated
 from app.api.schemas.exchanges import ChunkList, ExchangeDetail, ExchangeList
 from app.store.bodies import StoredBody
 from app.store.query import Query as StoreQuery
@@ -23,22 +22,19 @@ from app.store.stored import StoredExchange
 ExchangeId = Annotated[uuid.UUID, Path(description="Verbatim's id, as in `x-verbatim-exchange-id`.")]
 Parameters = Annotated[ListParameters, Query()]
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorAnswer} for code in (400, 401, 403, 404, 503)
-}
 _RAW: dict[int | str, dict[str, Any]] = {
-    **_ERRORS,
-    200: {"description": "The bytes.", "content": {"application/octet-stream": {}}},
+    200: {"description": "The bytes, with the recorded content type.", "content": {"*/*": {}}},
 }
 # A logged value that becomes a header: visible characters and single spaces, nothing that could end the line.
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+ ?(;.*)?", re.ASCII)
 
 
 def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRouter:
     """The routes over one store."""
     routes = APIRouter(tags=["exchanges"])
 
-    @routes.get("/api/exchanges", response_model=ExchangeList, responses=_ERRORS)
+    @routes.get("/api/exchanges", response_model=ExchangeList, openapi_extra=NAMED_BY_CLIENTS)
     async def list_exchanges(request: Request, parameters: Parameters) -> Response:
         """A page of exchanges, newest first: metadata and previews, never whole bodies.
 
@@ -58,7 +54,7 @@ def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRoute
             page |= wire.total(await store.count_exchanges(wanted))
         return wire.answer(page)
 
-    @routes.get("/api/exchanges/{exchange_id}", response_model=ExchangeDetail, responses=_ERRORS)
+    @routes.get("/api/exchanges/{exchange_id}", response_model=ExchangeDetail)
     async def show_exchange(exchange_id: ExchangeId) -> Response:
         """All of one exchange but its bodies. A header's characters are its bytes (Latin-1).
 
@@ -82,7 +78,7 @@ def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRoute
         """
         return await _raw(store, exchange_id, "response")
 
-    @routes.get("/api/exchanges/{exchange_id}/chunks", response_model=ChunkList, responses=_ERRORS)
+    @routes.get("/api/exchanges/{exchange_id}/chunks", response_model=ChunkList)
     async def show_chunks(exchange_id: ExchangeId) -> Response:
         """When each piece of the answer arrived."""
         times = await store.chunk_times(exchange_id)
@@ -113,8 +109,9 @@ async def _raw(store: StoreQuery, exchange_id: uuid.UUID, side: Literal["request
 
 def _raw_headers(body: StoredBody, stored: StoredExchange, file_name: str) -> dict[str, str]:
     content_type = _header_value(body.content_type)
+    is_type = content_type is not None and _MEDIA_TYPE.fullmatch(content_type)
     headers = {
-        "content-type": content_type or "application/octet-stream",
+        "content-type": content_type if is_type else "application/octet-stream",
         "content-length": str(body.length_bytes),
         "content-disposition": f'attachment; filename="{file_name}"',
         "content-security-policy": "sandbox; default-src 'none'",

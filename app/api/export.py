@@ -16,7 +16,7 @@ from app.api.compression import Coding, accepted_coding, compressor_of
 from app.api.errors import ApiError
 from app.api.exporter import Exporter, FieldsReader, Wanted
 from app.api.messages import MessageReader
-from app.api.parameters import FilterParameters, refuse_repeated
+from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters, refuse_repeated
 from app.api.schemas.errors import ErrorAnswer
 from app.export import parquet
 from app.export.formats import FORMATS, FormatName, Options
@@ -27,7 +27,7 @@ MOST_AT_ONCE = 4
 
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    **{code: {"model": ErrorAnswer} for code in (400, 401, 403, 429, 501, 503)},
+    **{code: {"model": ErrorAnswer} for code in (429, 501)},
     200: {
         "description": "The file; it is whole where the answer ends as HTTP says it should.",
         "content": {each.media_type.partition(";")[0]: {} for each in FORMATS.values()},
@@ -63,7 +63,9 @@ def export_routes(store: StoreQuery, read_messages: MessageReader, read_fields: 
     exporter = Exporter(store, read_messages, read_fields)
     slots = asyncio.Semaphore(MOST_AT_ONCE)
 
-    @routes.get("/api/export", response_class=StreamingResponse, responses=_ANSWERS)
+    @routes.get(
+        "/api/export", response_class=StreamingResponse, responses=_ANSWERS, openapi_extra=NAMED_BY_CLIENTS
+    )
     async def export(request: Request, parameters: Annotated[ExportParameters, Query()]) -> Response:
         """Exchanges as a file, oldest first, streamed; `Accept-Encoding` may ask for gzip or zstd.
 

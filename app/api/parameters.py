@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,26 @@ from app.api.errors import ApiError
 from app.clock import utc_now
 from app.store.filter import Filter
 from app.store.filters.reading import read_filter
+
+NAMED_BY_CLIENTS: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "questions",
+            "in": "query",
+            "description": "Filters whose names hold what is asked for: `tag.NAME=VALUE` (an empty value: any), and "
+            "`request.PATH` and `response.PATH` with `=`, `!=`, `<`, `<=`, `>`, `>=`, `~` (contains), such as "
+            "`response.choices[0].finish_reason=length`; `PATH=` asks whether it is there, `PATH!=` whether it is not.",
+            "style": "form",
+            "explode": True,
+            "schema": {
+                "type": "object",
+                "propertyNames": {"pattern": r"^(tag\.|(request|response)[.\[]).+"},
+                "additionalProperties": {"type": "string"},
+            },
+        }
+    ]
+}
+"""For the description of calls that take filters."""
 
 
 def refuse_repeated(request: Request) -> None:
@@ -25,13 +45,7 @@ def refuse_repeated(request: Request) -> None:
 class FilterParameters(BaseModel):
     """Which exchanges; several filters hold together. store/filters/reading.py reads their values."""
 
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "description": "Besides, `tag.NAME=VALUE`, and questions about what was set and told: `request.PATH` and "
-            "`response.PATH` with `=`, `!=`, `<`, `<=`, `>`, `>=`, `~`."
-        },
-    )
+    model_config = ConfigDict(extra="allow")
 
     project: str | None = Field(None, description="Project; all projects where it is left out.")
     model: str | None = Field(None, description="Model asked for.")

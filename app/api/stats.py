@@ -9,13 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from app.api import wire
-from app.api.parameters import FilterParameters, refuse_repeated
-from app.api.schemas.errors import ErrorAnswer
+from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters, refuse_repeated
 from app.api.schemas.stats import StatsList
 from app.store.stats import Group, Stats, StatsReader
 from app.store.sums import COUNTS, GROUPS, SHARES, read_groups
 
-_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)}
 _NAMES = [f"p{round(share * 100)}" for share in SHARES]
 
 
@@ -33,7 +31,7 @@ def stats_routes(stats: StatsReader) -> APIRouter:
     """The route over one store."""
     routes = APIRouter(tags=["stats"])
 
-    @routes.get("/api/stats", response_model=StatsList, responses=_ERRORS)
+    @routes.get("/api/stats", response_model=StatsList, openapi_extra=NAMED_BY_CLIENTS)
     async def sum_up(request: Request, parameters: Annotated[StatsParameters, Query()]) -> Response:
         """Sums of exchanges, their errors and percentiles: by time where that is a group, else the largest first."""
         refuse_repeated(request)

@@ -7,19 +7,16 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from app.api import wire
-from app.api.schemas.errors import ErrorAnswer
 from app.api.schemas.storage import StorageAnswer
 from app.clock import utc_now
 from app.store.storage import PeriodSize, Storage, StorageReader
-
-_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (401, 403, 503)}
 
 
 def storage_routes(storage: StorageReader, limit_bytes: int | None) -> APIRouter:
     """The route over one store; `limit_bytes` is what the settings let it take."""
     routes = APIRouter(tags=["status"])
 
-    @routes.get("/api/storage", response_model=StorageAnswer, responses=_ERRORS)
+    @routes.get("/api/storage", response_model=StorageAnswer)
     async def show_storage() -> Response:
         """Bytes by kind, week and month, growth a day, and when `VERBATIM_STORE_MAX_GB` is reached."""
         return wire.answer(_told(await storage.read(utc_now(), limit_bytes)))

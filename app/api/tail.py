@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api import wire
 from app.api.errors import ApiError
-from app.api.parameters import FilterParameters, refuse_repeated
+from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters, refuse_repeated
 from app.api.schemas.errors import ErrorAnswer
 from app.clock import monotonic_ns
 from app.errors import StoreUnavailableError
@@ -30,7 +30,7 @@ MOST_AT_ONCE = 50
 # The second keeps nginx from holding events back.
 _HEADERS = {"content-type": "text/event-stream", "x-accel-buffering": "no"}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    **{code: {"model": ErrorAnswer} for code in (400, 401, 403, 429, 503)},
+    429: {"model": ErrorAnswer},
     200: {"description": "Events, until the client leaves.", "content": {"text/event-stream": {}}},
 }
 
@@ -40,7 +40,9 @@ def tail_routes(store: StoreQuery, stopping: asyncio.Event) -> APIRouter:
     routes = APIRouter(tags=["tail"])
     slots = asyncio.Semaphore(MOST_AT_ONCE)
 
-    @routes.get("/api/tail", response_class=StreamingResponse, responses=_ANSWERS)
+    @routes.get(
+        "/api/tail", response_class=StreamingResponse, responses=_ANSWERS, openapi_extra=NAMED_BY_CLIENTS
+    )
     async def tail(
         request: Request,
         parameters: Annotated[FilterParameters, Query()],
