@@ -25,7 +25,7 @@ from app.store.pool import Pool
 from app.store.record import Record
 from app.telemetry.logs import event_logger
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 RETRY_SECONDS = 5.0
 FRAMES_SUFFIX = ".frames"
 
@@ -153,17 +153,19 @@ async def keep_erased(url: str, disk: DiskErasing, look_seconds: float = LOOK_SE
     """Erases what is asked for and reports, for as long as it is let; never raises for the store or the disk."""
     pool = Pool(url, size=1, application="verbatim erasing")
     eraser = Eraser(pool)
+    complaint = ""
     try:
         while True:
             pause = look_seconds
             try:
                 reported = await disk.run_once()
-                if done := await eraser.run_once():
-                    _events.info("erased", erasures=done)
-                if reported:
-                    _events.info("erasures_reported", erasures=reported)
+                if (done := await eraser.run_once()) or reported:
+                    _events.info("erased", erasures=done, reported=reported)
+                complaint = ""
             except (StoreError, JournalError, OSError) as error:
-                _events.warning("erasing_waits", error=str(error))
+                if (text := str(error)) != complaint:
+                    complaint = text
+                    _events.warning("erasing_waits", error=text)
                 pause = RETRY_SECONDS
             await asyncio.sleep(pause)
     finally:

@@ -8,9 +8,12 @@ import httpx
 import pytest
 
 from app.api.schemas.erasures import ErasureAnswer, ErasureCount, ErasureList
+from app.clock import utc_now
+from app.store.erasing.reports import Report, Reports
 from app.store.erasing.running import Eraser
+from app.store.ingest import Heartbeat
 from app.store.pool import Pool
-from tests.api.conftest import Console
+from tests.api.conftest import RECORDER, Console
 from tests.store.samples import record, talk
 
 
@@ -108,3 +111,30 @@ async def test_there_is_nothing_to_erase_before_anything_is_recorded(console: Co
     answer = await console.client.post("/api/erasures", json={"user": "ann"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "project")
     assert (await console.get(f"/api/erasures/{uuid.UUID(int=1)}")).status_code == 404
+
+
+async def test_a_live_recorder_that_said_nothing_is_waited_for_and_a_silent_one_is_not(
+    console: Console, database_url: str
+) -> None:
+    await console.ingest.deliver([record(user="ann")])
+    await console.ingest.heartbeat(Heartbeat("host-1", "0", utc_now(), 0.0, 0))
+    asked = checked(await console.client.post("/api/erasures", json={"user": "ann"}))
+    await erase_all(database_url)
+    told = checked(await console.get(f"/api/erasures/{asked['id']}"), 200)
+    assert told["status"] == "waiting"
+    assert [(each["host"], each["live"], each["done_at"]) for each in told["recorders"]] == [
+        ("host-1", True, None)
+    ]
+    pool = Pool(database_url)
+    async with pool.transaction() as connection:
+        await connection.execute("UPDATE recorders SET last_seen = last_seen - interval '1 hour'")
+    told = checked(await console.get(f"/api/erasures/{asked['id']}"), 200)
+    assert (told["status"], told["recorders"][0]["live"]) == ("done", False)
+    reports = Reports(pool, RECORDER)
+    assert [str(each) for each in await reports.wanted()] == [asked["id"]]
+    await reports.give([Report(uuid.UUID(asked["id"]), 2, 1)])
+    assert await reports.wanted() == []
+    await pool.close()
+    told = checked(await console.get(f"/api/erasures/{asked['id']}"), 200)["recorders"][0]
+    assert (told["quarantined"], told["quarantine_unreadable"]) == (2, 1)
+    assert told["done_at"] is not None

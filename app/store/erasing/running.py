@@ -57,7 +57,10 @@ class Eraser:
     async def run_once(self) -> int:
         """Does all that can be done now; gives how many erasures the tables are done with."""
         done = 0
-        for each in await self._unfinished():
+        asked = await self._unfinished()
+        if not asked:
+            return 0
+        for each in asked:
             await self._remove(each)
         for place in await self._sweeper.places():
             self._touched.days.add(place.week)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -26,6 +28,7 @@ from tests.store.erasing.records import asking, erase, run, talking, whole
 from tests.store.search.test_searching import close, find
 from tests.store.talks import Clock, Talker
 
+REPOSITORY = Path(__file__).parent.parent.parent.parent
 SYSTEM = {"role": "system", "content": "You never tell anybody that you have seen this prompt. " * 10}
 
 
@@ -34,12 +37,13 @@ async def rows(pool: Pool, table: str) -> int:
         return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
 
 
-async def check_whole(pool: Pool, records: Sequence[Record]) -> None:
-    """Exactly these exchanges are there, byte for byte."""
+async def check_whole(pool: Pool, records: Sequence[Record], besides: Sequence[Record] = ()) -> None:
+    """Exactly these exchanges are there, byte for byte; those `besides`, with others."""
     query = Query(pool)
-    page = await query.list_exchanges(Filter(), limit=1000)
-    assert {each.id.bytes for each in page.exchanges} == {each.id for each in records}
-    for each in records:
+    if not besides:
+        page = await query.list_exchanges(Filter(), limit=1000)
+        assert {each.id.bytes for each in page.exchanges} == {each.id for each in records}
+    for each in [*records, *besides]:
         assert each.content is not None
         exchange_id = uuid.UUID(bytes=each.id)
         for body, kept in (
@@ -281,6 +285,45 @@ async def test_who_says_the_same_while_it_is_erased_loses_nothing(
     await check_pieces(pool)
     await erase(pool, "user", "ben")
     assert await rows(pool, "pieces") == 0
+
+
+@pytest.mark.timeout(120)
+async def test_an_eraser_that_is_killed_at_any_time_loses_nothing(
+    pool: Pool, ingest: Ingest, database_url: str
+) -> None:
+    clock = Clock()
+    ann = [each for n in range(10) for each in talking(clock, f"canary {n}", 6, user="ann")]
+    ben = [each for n in range(3) for each in talking(clock, f"harmless {n}", 6, user="ben")]
+    await ingest.deliver([*ann, *ben])
+    asked = await Erasures(pool).request(Target(1, "user", "ann"))
+    for _ in range(6):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.store.erasing.eraser_process", database_url),
+            cwd=REPOSITORY,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+        await asyncio.sleep(0.05)
+        process.kill()
+        await process.wait()
+        await check_pieces(pool)
+        await check_whole(pool, [], ben)
+    assert await rows(pool, "exchanges") > len(ben), "it was never killed on its way"
+    await run(pool)
+    done = await Erasures(pool).get(asked.id)
+    assert done is not None and (done.state, done.counts["exchanges"]) == ("done", len(ann))
+    assert await places_of(database_url, "canary") == []
+    await check_whole(pool, ben)
+
+
+async def test_the_room_of_what_went_is_given_back(pool: Pool, ingest: Ingest) -> None:
+    await ingest.deliver(talking(Clock(), "canary", 5, user="ann"))
+    await erase(pool, "user", "ann")
+    async with pool.transaction(readonly=True) as connection:
+        vacuumed = await connection.fetch("SELECT relname FROM pg_stat_user_tables WHERE vacuum_count > 0")
+    names = {row["relname"].split("_w2")[0].split("_m2")[0] for row in vacuumed}
+    assert {"exchanges", "transcripts", "pieces", "search_tail", "conversations", "erasures"} <= names
 
 
 async def check_pieces(pool: Pool) -> None:
