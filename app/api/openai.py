@@ -26,8 +26,17 @@ from app.store.query import Query as StoreQuery
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Longest page.")]
 After = Annotated[str | None, Query(max_length=1024, description="The `last_id` of the page before.")]
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorAnswer} for code in (400, 401, 403, 404, 503)
+_METADATA: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "metadata",
+            "in": "query",
+            "description": "`metadata[KEY]=VALUE`, as the request had it or as it was set later.",
+            "style": "deepObject",
+            "explode": True,
+            "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+        }
+    ]
 }
 
 
@@ -36,7 +45,9 @@ def openai_routes(store: StoreQuery, read: ObjectsReader) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["openai"])
     record = OpenAIRecord(store, read)
 
-    @routes.get(CHAT, response_class=Response, responses=_ERRORS)
+    @routes.get(
+        CHAT, response_class=Response, responses={404: {"model": ErrorAnswer}}, openapi_extra=_METADATA
+    )
     async def list_completions(
         request: Request,
         after: After = None,
@@ -50,13 +61,13 @@ def openai_routes(store: StoreQuery, read: ObjectsReader) -> APIRouter:
         _refuse_unknown(request, "model", *(f"metadata[{name}]" for name, _ in metadata))
         return _json(await record.completions(_completions(model, metadata), metadata, after, limit, order))
 
-    @routes.get(CHAT + "/{completion_id}", response_class=Response, responses=_ERRORS)
+    @routes.get(CHAT + "/{completion_id}", response_class=Response)
     async def show_completion(completion_id: str) -> Response:
         """One chat completion, by the provider's id or Verbatim's; a stream is folded into one object."""
         stored = await record.find(completion_id, CHAT)
         return _json(completion(stored, completion_id, *await record.objects(stored, is_chat=True)))
 
-    @routes.get(CHAT + "/{completion_id}/messages", response_class=Response, responses=_ERRORS)
+    @routes.get(CHAT + "/{completion_id}/messages", response_class=Response)
     async def list_messages(
         request: Request, completion_id: str, after: After = None, limit: Limit = 20, order: Order = "asc"
     ) -> Response:
@@ -65,13 +76,13 @@ def openai_routes(store: StoreQuery, read: ObjectsReader) -> APIRouter:
         asked, _ = await record.objects(await record.find(completion_id, CHAT), is_chat=True)
         return _json(_page(sent_messages(completion_id, asked), after, limit, order))
 
-    @routes.get(RESPONSES + "/{response_id}", response_class=Response, responses=_ERRORS)
+    @routes.get(RESPONSES + "/{response_id}", response_class=Response)
     async def show_response(response_id: str) -> Response:
         """One response, by the provider's id or Verbatim's; a stream is folded into one object."""
         stored = await record.find(response_id, RESPONSES)
         return _json(response(stored, response_id, *await record.objects(stored, is_chat=False)))
 
-    @routes.get(RESPONSES + "/{response_id}/input_items", response_class=Response, responses=_ERRORS)
+    @routes.get(RESPONSES + "/{response_id}/input_items", response_class=Response)
     async def list_input_items(
         request: Request, response_id: str, after: After = None, limit: Limit = 20, order: Order = "desc"
     ) -> Response:
