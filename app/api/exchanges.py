@@ -109,9 +109,8 @@ async def _raw(store: StoreQuery, exchange_id: uuid.UUID, side: Literal["request
 
 def _raw_headers(body: StoredBody, stored: StoredExchange, file_name: str) -> dict[str, str]:
     content_type = _header_value(body.content_type)
-    is_type = content_type is not None and _MEDIA_TYPE.fullmatch(content_type)
     headers = {
-        "content-type": content_type if is_type else "application/octet-stream",
+        "content-type": _media_type(content_type),
         "content-length": str(body.length_bytes),
         "content-disposition": f'attachment; filename="{file_name}"',
         "content-security-policy": "sandbox; default-src 'none'",
@@ -123,6 +122,10 @@ def _raw_headers(body: StoredBody, stored: StoredExchange, file_name: str) -> di
     if coding := _header_value(body.content_encoding):
         headers["x-verbatim-content-encoding"] = coding
     return headers
+
+
+def _media_type(recorded: str | None) -> str:
+    return recorded if recorded and _MEDIA_TYPE.fullmatch(recorded) else "application/octet-stream"
 
 
 def _header_value(recorded: str | None) -> str | None:

@@ -14,11 +14,11 @@ class TokenRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     project: str = Field(
-        pattern=r"\A[a-z0-9][a-z0-9._-]{0,62}\z",
+        pattern="^[a-z0-9][a-z0-9._-]{0,62}$",
         description="The project that it reads; it need not be there yet.",
     )
     name: str | None = Field(
-        None, pattern=r"\A[!-~]([ -~]{0,62}[!-~])?\z", description="Whom it is for, in ASCII."
+        None, pattern="^[!-~]([ -~]{0,62}[!-~])?$", description="Whom it is for, in ASCII."
     )
 
 
