@@ -2,7 +2,7 @@
 SET LOCAL enable_seqscan = off;
 
 -- find_answers: Exchanges (project, link key, from id, before id, before time, own id) that gave an answer, latest first.
-  -- BETWEEN a key and itself: ordered by the key, too, no plan can walk along all ids instead of along the key's.
+  -- ANY of one key: ordered by the key, too, no plan can walk along all ids instead of along the key's.
 SELECT
     w.project_id, w.link_key, c.id, c.started_at, c.conversation_id, c.parent_id, c.key, c.end_user,
     v.last_id, v.name, v.merged_into
@@ -11,7 +11,7 @@ FROM unnest($1::int4[], $2::bytea[], $3::uuid[], $4::uuid[], $5::timestamptz[], 
 CROSS JOIN LATERAL (
     SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
-    WHERE e.project_id = w.project_id AND e.answer_key BETWEEN w.link_key AND w.link_key
+    WHERE e.project_id = w.project_id AND e.answer_key = ANY(ARRAY[w.link_key])
         AND e.id >= w.since AND e.id < w.before
         AND e.conversation_id IS NOT NULL AND (e.started_at, e.id) < (w.started_at, w.own_id)
     ORDER BY e.answer_key DESC, e.id DESC
@@ -61,7 +61,7 @@ FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::uuid[], $5::timestamptz[], $
 CROSS JOIN LATERAL (
     SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
-    WHERE e.project_id = w.project_id AND e.upstream_id BETWEEN w.upstream_id AND w.upstream_id
+    WHERE e.project_id = w.project_id AND e.upstream_id = ANY(ARRAY[w.upstream_id])
         AND e.id >= w.since AND e.id < w.before
         AND e.conversation_id IS NOT NULL AND (e.started_at, e.id) < (w.started_at, w.own_id)
     ORDER BY e.upstream_id, e.id
@@ -79,7 +79,7 @@ CROSS JOIN LATERAL (
     SELECT e.id, e.started_at, e.conversation_id, e.parent_id, e.key, e.end_user
     FROM exchanges AS e
     WHERE e.project_id = w.project_id
-        AND substr(e.request_sha256, 1, 3) BETWEEN substr(w.sha256, 1, 3) AND substr(w.sha256, 1, 3)
+        AND substr(e.request_sha256, 1, 3) = ANY(ARRAY[substr(w.sha256, 1, 3)])
         AND e.request_sha256 = w.sha256 AND e.id >= w.since AND e.id < w.before
         AND e.key IS NOT DISTINCT FROM w.key AND e.conversation_id IS NOT NULL
         AND (e.started_at, e.id) < (w.started_at, w.own_id)
@@ -164,7 +164,7 @@ SELECT l.project_id, l.link_key, g.id AS giver_id
 FROM conversation_links AS l
 CROSS JOIN LATERAL (
     SELECT e.id FROM exchanges AS e
-    WHERE e.project_id = l.project_id AND e.answer_key BETWEEN l.link_key AND l.link_key
+    WHERE e.project_id = l.project_id AND e.answer_key = ANY(ARRAY[l.link_key])
         AND e.id <> l.exchange_id AND e.conversation_id IS NOT NULL
     ORDER BY e.answer_key DESC, e.id DESC
     LIMIT 1
