@@ -20,6 +20,8 @@ VERBS = [
         "stats",
         "export",
         "tail",
+        "storage",
+        "erase",
     ),
 ]
 
