@@ -41,13 +41,13 @@ SELECT
     w.id, e.started_at, e.model, e.upstream, e.end_user, e.key, t.request_preview AS title, l.started_at AS last_at
 FROM unnest($1::int4[], $2::uuid[], $3::uuid[]) AS w (project_id, id, last_id)
 LEFT JOIN LATERAL (
-    SELECT * FROM exchanges AS e WHERE e.project_id = w.project_id AND e.id = w.id
+    SELECT * FROM exchanges AS e WHERE e.project_id = w.project_id AND e.id = w.id LIMIT 1
 ) AS e ON true
 LEFT JOIN LATERAL (
-    SELECT * FROM transcripts AS t WHERE t.project_id = w.project_id AND t.id = w.id
+    SELECT * FROM transcripts AS t WHERE t.project_id = w.project_id AND t.id = w.id LIMIT 1
 ) AS t ON true
 LEFT JOIN LATERAL (
-    SELECT * FROM exchanges AS e WHERE e.project_id = w.project_id AND e.id = w.last_id
+    SELECT * FROM exchanges AS e WHERE e.project_id = w.project_id AND e.id = w.last_id LIMIT 1
 ) AS l ON true;
 
 -- sums: What the exchanges of some conversations (project, id, last id) add up to, so many of each at most.
