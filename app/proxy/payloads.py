@@ -11,7 +11,7 @@ import struct
 import msgspec
 
 from app.exchange import AnswerHead, Begin
-from app.proxy.secrets import Redactor
+from app.proxy.secrets import Credentials, Redactor
 from app.proxy.upstream import HeadLine, ResponseHead, StatusLine
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -66,13 +66,14 @@ class BeginTemplate:
         return b"".join((start, self._to_length, length, self._after_length))
 
 
-def answer_head_payload(head: ResponseHead, redactor: Redactor, credential: bytes | None) -> bytes:
-    """RESPONSE_HEAD, without the call's credential should the upstream have sent it back."""
+def answer_head_payload(head: ResponseHead, redactor: Redactor, credentials: Credentials) -> bytes:
+    """RESPONSE_HEAD, without the call's credentials should the upstream have sent them back."""
     status_line = head.status_line
-    if credential is not None and credential in head.raw:
-        reason = redactor.scrubbed(status_line.reason, credential)
-        version = status_line.version.decode("latin-1")
-        return _encode(AnswerHead(head.status, reason, version, redactor.kept(head.headers, credential)))
+    for credential in credentials:
+        if credential in head.raw:
+            reason = redactor.scrubbed(status_line.reason, credentials)
+            version = status_line.version.decode("latin-1")
+            return _encode(AnswerHead(head.status, reason, version, redactor.kept(head.headers, credentials)))
     lines = head.lines
     kept = [line.kept or _keep_line(line, redactor) for line in lines]
     kept.insert(0, (status_line.kept or _keep_status_line(status_line, redactor)) + array_header(len(lines)))
@@ -86,8 +87,8 @@ def _keep_line(line: HeadLine, redactor: Redactor) -> bytes:
 
 def _keep_status_line(status_line: StatusLine, redactor: Redactor) -> bytes:
     reason = status_line.reason
-    if redactor.is_suspect(reason, None):
-        reason = redactor.scrubbed(reason, None)
+    if redactor.is_suspect(reason, ()):
+        reason = redactor.scrubbed(reason, ())
     parts = (status_line.status, reason, status_line.version.decode("latin-1"))
     status_line.kept = _HEAD_ARRAY + b"".join([_encode(part) for part in parts])
     return status_line.kept

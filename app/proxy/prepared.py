@@ -12,7 +12,7 @@ from app.proxy.headers import Refusal, RequestHead, request_head_bytes
 from app.proxy.labels import NO_LABELS, Labels, read_labels
 from app.proxy.payloads import BeginTemplate
 from app.proxy.rules import ProxyRules
-from app.proxy.secrets import Redactor, credential_of, has_secret_bodies, tail_of
+from app.proxy.secrets import Credentials, Redactor, credentials_of, has_secret_bodies, tail_of
 from app.proxy.upstream import ResponseHandler, Upstream, UpstreamCall, UpstreamClient
 
 _REMEMBERED = 256
@@ -29,7 +29,7 @@ class PreparedRequest:
         "_length_place",
         "_to_length",
         "begin",
-        "credential",
+        "credentials",
         "head",
         "keeps_bodies",
         "mode",
@@ -44,18 +44,18 @@ class PreparedRequest:
         self.refusal = head.refusal or (labels if isinstance(labels, Refusal) else None)
         plain_labels = NO_LABELS if isinstance(labels, Refusal) else labels
         self.mode = rules.mode_of(upstream).stricter(plain_labels.log)
-        self.credential = credential = credential_of(head.headers, head.target)
+        self.credentials = credentials_of(head.headers, head.target)
         self.keeps_bodies = not has_secret_bodies(head.target)
         self._length_place = -1
         self._to_length, self._after_length = b"" if self.refusal else request_head_bytes(head, upstream), b""
         if head.length_bytes is not None and self.refusal is None:
             self._find_length()
-        begin = self._begin(_redacted(plain_labels, redactor, credential), rules, redactor)
+        begin = self._begin(_redacted(plain_labels, redactor, self.credentials), rules, redactor)
         self.begin = BeginTemplate(begin, self._length_place)
 
     def _begin(self, labels: Labels, rules: ProxyRules, redactor: Redactor) -> Begin:
         """What the journal says of a request with this head; numbers and times are put in later."""
-        head, credential = self.head, self.credential
+        head, credentials = self.head, self.credentials
         return Begin(
             accept_number=0,
             boot="",
@@ -63,17 +63,17 @@ class PreparedRequest:
             wall_ns=0,
             mode=self.mode.value,
             method=head.method.decode("latin-1"),
-            target=redactor.target(head.target, credential),
+            target=redactor.target(head.target, credentials),
             upstream=self.upstream.name,
             authority=self.upstream.url,
             http_version=head.version.decode("latin-1"),
-            headers=redactor.kept(head.headers, credential),
+            headers=redactor.kept(head.headers, credentials),
             project=labels.project or rules.project,
             user=labels.user,
             conversation=labels.conversation,
             tags=labels.tags,
-            key=redactor.fingerprint(credential).decode() if credential else None,
-            key_tail=tail_of(credential) if credential else None,
+            key=redactor.fingerprint(credentials[0]).decode() if credentials else None,
+            key_tail=tail_of(credentials[0]) if credentials else None,
             bodies_kept=self.keeps_bodies,
         )
 
@@ -175,16 +175,16 @@ class RememberedHeads:
         self._known[raw] = prepared
 
 
-def _redacted(labels: Labels, redactor: Redactor, credential: bytes | None) -> Labels:
-    """The labels without the credential, should somebody have put it there."""
+def _redacted(labels: Labels, redactor: Redactor, credentials: Credentials) -> Labels:
+    """The labels without the credentials, should somebody have put it there."""
     if labels is NO_LABELS:
         return labels
 
     def clean(value: str | None) -> str | None:
         raw = (value or "").encode()
-        if value is None or not redactor.is_suspect(raw, credential):
+        if value is None or not redactor.is_suspect(raw, credentials):
             return value
-        return redactor.scrubbed(raw, credential).decode("utf-8", "replace")
+        return redactor.scrubbed(raw, credentials).decode("utf-8", "replace")
 
     tags = {name: clean(value) or "" for name, value in labels.tags.items()}
     return Labels(labels.log, clean(labels.user), clean(labels.conversation), labels.project, tags)

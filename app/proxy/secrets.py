@@ -55,6 +55,11 @@ _LOOKS_SECRET = re.compile(
     rb"insecure-api-key\.[^\s,]+|//[^/\s?#]*:[^/\s?#]*@"
 )
 _encode = msgspec.msgpack.Encoder().encode
+_SHORTEST_REPEATED_BYTES = 8
+"""Of a credential beside the first one: a shorter one may stand anywhere by chance."""
+
+Credentials = tuple[bytes, ...]
+"""What a call presents. The first names its key; none of them may be written, wherever it is repeated."""
 _TAIL_NEEDS_CHARACTERS = 20
 _REMEMBERED = 4096
 _LONGEST_REMEMBERED_BYTES = 1 << 10
@@ -90,7 +95,7 @@ class Redactor:
                 self._fingerprints[value] = found
         return found
 
-    def kept(self, headers: list[tuple[bytes, bytes]], credential: bytes | None = None) -> KeptHeaders:
+    def kept(self, headers: list[tuple[bytes, bytes]], credentials: Credentials = ()) -> KeptHeaders:
         """The header list as it may be written: same names, order and duplicates."""
         known = self._is_kept
         kept: KeptHeaders = []
@@ -105,16 +110,16 @@ class Redactor:
                 values.append(field[1])
             else:
                 kept.append((name, self.replaced(field[1])))
-        if self.is_suspect(b"\n".join(values), credential):
-            kept = [(name, self.scrubbed(value, credential)) for name, value in kept]
+        if self.is_suspect(b"\n".join(values), credentials):
+            kept = [(name, self.scrubbed(value, credentials)) for name, value in kept]
         return kept
 
     def packed(self, name: bytes, value: bytes) -> bytes:
         """One header field as it may be written, in MessagePack; that it holds no credential of the call is known."""
         if not self._is_kept.get(name, False) and not self._learn(name):
             value = self.replaced(value)
-        elif self.is_suspect(value, None):
-            value = self.scrubbed(value, None)
+        elif self.is_suspect(value, ()):
+            value = self.scrubbed(value, ())
         return _encode((name, value))
 
     def _learn(self, name: bytes) -> bool:
@@ -126,29 +131,32 @@ class Redactor:
             self._is_kept[name] = is_kept
         return is_kept
 
-    def is_suspect(self, text: bytes, credential: bytes | None) -> bool:
-        """True where the text holds the call's credential, a query, or something that looks like a credential."""
-        if b"?" in text or (credential is not None and credential in text):
+    def is_suspect(self, text: bytes, credentials: Credentials) -> bool:
+        """True where the text holds a credential of the call, a query, or something that looks like a credential."""
+        if b"?" in text:
             return True
+        for credential in credentials:
+            if credential in text:
+                return True
         # The expression is slow, since it tries every place; what it cannot do without is found fast.
         for sign in _SIGNS:
             if sign in text:
                 return _LOOKS_SECRET.search(text) is not None
         return False
 
-    def scrubbed(self, text: bytes, credential: bytes | None) -> bytes:
+    def scrubbed(self, text: bytes, credentials: Credentials) -> bytes:
         """The text with every credential in it, and every query value that is not on the list, replaced."""
-        if credential:
+        for credential in credentials:
             text = text.replace(credential, self.replaced(credential))
         text = _LOOKS_SECRET.sub(lambda found: self.replaced(found[0]), text)
         before, mark, query = text.partition(b"?")
         return before + mark + self._query(query) if mark else text
 
-    def target(self, target: bytes, credential: bytes | None) -> bytes:
+    def target(self, target: bytes, credentials: Credentials) -> bytes:
         """A request target as it may be written."""
-        if b"?" not in target and not self.is_suspect(target, credential):
+        if b"?" not in target and not self.is_suspect(target, credentials):
             return target
-        return self.scrubbed(target, credential)
+        return self.scrubbed(target, credentials)
 
     def _query(self, query: bytes) -> bytes:
         return b"&".join(self._query_field(field) for field in query.split(b"&"))
@@ -165,24 +173,33 @@ class Redactor:
         return name + equals + self.replaced(value)
 
 
-def credential_of(headers: list[tuple[bytes, bytes]], target: bytes) -> bytes | None:
-    """The credential that a call presents: bearer token, API key field, WebSocket subprotocol or query field."""
+def credentials_of(headers: list[tuple[bytes, bytes]], target: bytes) -> Credentials:
+    """The credentials that a call presents: bearer tokens, API key fields, WebSocket subprotocols, query fields."""
+    found: list[bytes] = []
     for name, value in headers:
         lowered = name.lower()
         if lowered in CREDENTIAL_FIELDS:
             scheme, space, token = value.partition(b" ")
-            return token.strip() if space and scheme.lower() == b"bearer" else value.strip() or None
-        if lowered == b"sec-websocket-protocol":
+            if not space or scheme.lower() != b"bearer":
+                # Of another scheme the whole names the key, and the part alone is a secret as well.
+                found.append(value.strip())
+            found.append(token.strip())
+        elif lowered == b"sec-websocket-protocol":
             for protocol in value.split(b","):
                 kind, dot, token = protocol.strip().partition(b"openai-insecure-api-key.")
-                if dot and not kind and token:
-                    return token
+                if dot and not kind:
+                    found.append(token)
     _, _, query = target.partition(b"?")
     for field in query.split(b"&") if query else ():
         name, _, value = field.partition(b"=")
-        if name.lower() in (b"key", b"api_key", b"api-key", b"token", b"access_token") and value:
-            return unquote_to_bytes(value)
-    return None
+        if name.lower() in (b"key", b"api_key", b"api-key", b"token", b"access_token"):
+            found.append(unquote_to_bytes(value))
+    given = [each for each in found if each]
+    if len(given) < 2:
+        return tuple(given)
+    others = {each for each in given[1:] if len(each) >= _SHORTEST_REPEATED_BYTES}
+    # The longest first: another one may be a part of it.
+    return (given[0], *sorted(others - {given[0]}, key=len, reverse=True))
 
 
 def tail_of(credential: bytes) -> str | None:

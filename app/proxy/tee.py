@@ -9,6 +9,7 @@ from app.exchange import End, FrameType, LogMode, Note, Outcome
 from app.proxy.context import ExchangeLog, ProxyContext
 from app.proxy.payloads import answer_head_payload
 from app.proxy.prepared import PreparedRequest
+from app.proxy.secrets import Credentials
 from app.proxy.upstream import Headers, ResponseHead
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -22,7 +23,7 @@ class Tee:
 
     __slots__ = (
         "_context",
-        "_credential",
+        "_credentials",
         "_keeps_bodies",
         "_log",
         "exchange_id",
@@ -34,7 +35,7 @@ class Tee:
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
         self._log: ExchangeLog | None = None
-        self._credential: bytes | None = None
+        self._credentials: Credentials = ()
         self._keeps_bodies = True
         self.request_bytes = 0
         self.response_bytes = 0
@@ -57,7 +58,7 @@ class Tee:
             return
         self._log = log = journal.exchange(self.exchange_id)
         self._keeps_bodies = request.keeps_bodies
-        self._credential = request.credential
+        self._credentials = request.credentials
         number = journal.next_accept_number()
         begin = request.begin.payload(number, journal.boot, journal.slot, self.started_ns, length_digits)
         log.stage(_BEGIN, begin)
@@ -71,7 +72,7 @@ class Tee:
     def answer_head(self, head: ResponseHead) -> None:
         """Stages the head of the answer."""
         if self._log is not None:
-            payload = answer_head_payload(head, self._context.redactor, self._credential)
+            payload = answer_head_payload(head, self._context.redactor, self._credentials)
             self._log.stage(_RESPONSE_HEAD, payload)
 
     def response_chunk(self, data: bytes) -> None:
@@ -98,7 +99,7 @@ class Tee:
         log = self._log
         if log is None:
             return
-        kept = self._context.redactor.kept(trailers, self._credential) if trailers else []
+        kept = self._context.redactor.kept(trailers, self._credentials) if trailers else []
         end = End(
             outcome.value,
             reason,
