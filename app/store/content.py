@@ -49,11 +49,11 @@ class ContentWriter:
             pieces.add_headers(place, content.trailers or None),
             *(request.head, request.tip, request.tail, response.tip),
             self._coder.encode_chunk_times(content.chunk_times),
-            *(content.request_preview, content.response_preview, content.facts, _talk_tip(placed.record)),
+            *(content.request_preview, content.response_preview, content.facts, talk_tip(placed.record)),
         )
 
 
-def _talk_tip(record: Record) -> uuid.UUID | None:
+def talk_tip(record: Record) -> uuid.UUID | None:
     """The row of messages that ends with what an exchange said."""
     talk = record.talk
     return uuid_of(talk.tip) if talk is not None and talk.is_talk and talk.tip is not None else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.store.bodies import StoredBody
+from app.store.content import talk_tip
 from app.store.conversations import Conversations
 from app.store.counted import REPEATED, count_once
 from app.store.periods import week_number
@@ -178,10 +179,12 @@ class Redecoding:
                 each.request_preview,
                 each.response_preview,
                 each.facts,
+                talk_tip(each.record) if each.record.id in joined else None,
             )
             for each in changed
         ]
         await connection.execute(self._sql["set_transcripts"], *span, *columns(texts))
+        await connection.execute(self._sql["keep_metadata"], *span, [text[1] for text in texts])
         await self._conversations.write(connection, list(joined.values()), list(joined.values()))
         await self._correct_sums(connection, changed, placed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import uuid
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from app.recorder.prices import Prices
 from app.recorder.redecode import Progress, Redecoder
 from app.store.ingest import Ingest
+from app.store.metadata import MetadataWriter
 from app.store.pool import Pool
 from app.store.record import Record, Usage
 from app.store.redecoding import Redecoding
@@ -120,3 +122,15 @@ async def test_what_was_recorded_well_stays_as_it_is(pool: Pool, ingest: Ingest)
     before = [await fetch(pool, f"SELECT t::text FROM {each} AS t") for each in tables]
     assert (await redecode(pool)).changed == 0
     assert [await fetch(pool, f"SELECT t::text FROM {each} AS t") for each in tables] == before
+
+
+async def test_metadata_that_was_set_stays_and_what_was_said_can_be_erased(
+    pool: Pool, ingest: Ingest
+) -> None:
+    made = unread(Talker(Clock(), [SYSTEM]).says("Hello", "Hi"))
+    await ingest.deliver([made])
+    assert await MetadataWriter(pool).set(uuid.UUID(bytes=made.id), {"team": "red"})
+    assert (await redecode(pool)).changed == 1
+    [row] = await fetch(pool, "SELECT facts->'request'->'metadata' AS metadata, talk_tip FROM transcripts")
+    assert row["metadata"] == '{"team": "red"}'
+    assert [each["tip"] for each in await fetch(pool, "SELECT tip FROM messages")] == [row["talk_tip"]]

@@ -32,12 +32,22 @@ FROM unnest(
 )
 WHERE e.id BETWEEN $1::uuid AND $2::uuid AND e.project_id = n.project_id AND e.id = n.id;
 
--- set_transcripts: Sets previews and facts, for exchanges between two ids.
+-- set_transcripts: Sets previews, facts and where talk ends (or leaves that), for exchanges between two ids.
 UPDATE transcripts AS t SET
-    request_preview = n.request_preview, response_preview = n.response_preview, facts = n.facts::jsonb
-FROM unnest($3::int4[], $4::uuid[], $5::text[], $6::text[], $7::text[])
-    AS n (project_id, id, request_preview, response_preview, facts)
+    request_preview = n.request_preview, response_preview = n.response_preview, facts = n.facts::jsonb,
+    talk_tip = coalesce(n.talk_tip, t.talk_tip)
+FROM unnest($3::int4[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::uuid[])
+    AS n (project_id, id, request_preview, response_preview, facts, talk_tip)
 WHERE t.id BETWEEN $1::uuid AND $2::uuid AND t.project_id = n.project_id AND t.id = n.id;
+
+-- keep_metadata: Sets metadata in facts again that was set after recording (ids), for exchanges between two ids.
+UPDATE transcripts AS t SET facts = jsonb_set(
+    CASE WHEN t.facts ? 'request' THEN t.facts ELSE jsonb_set(coalesce(t.facts, '{}'), '{request}', '{}') END,
+    '{request,metadata}', e.metadata
+)
+FROM exchanges AS e
+WHERE t.id BETWEEN $1::uuid AND $2::uuid AND e.id BETWEEN $1 AND $2 AND e.id = ANY($3::uuid[])
+    AND t.project_id = e.project_id AND t.id = e.id AND e.metadata IS NOT NULL;
 
 -- lock_exchanges: Locks exchanges between two ids; gives those whose usage is as it was read.
 SELECT e.id FROM exchanges AS e
