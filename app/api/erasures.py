@@ -24,6 +24,7 @@ from app.store.erasing.requests import Counted, Erasure, Erasures, Kind, Reporte
 from app.store.filters.reading import read_filter
 
 INSTANT = datetime.timedelta(microseconds=1)
+EARLIEST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (400, 401, 403, 404, 503)
 }
@@ -97,7 +98,7 @@ async def _target(erasures: Erasures, asked: ErasureRequest) -> tuple[str, Targe
         if kind == "exchange":
             raise ApiError(400, "until: an exchange goes whenever it began", param="until")
         wanted = read_filter([("until", asked.until)], utc_now()).until
-        until = None if wanted is None else wanted - INSTANT
+        until = None if wanted is None else max(wanted, EARLIEST) - INSTANT
     projects = await erasures.projects()
     if asked.project is None and len(projects) != 1:
         names = ", ".join(sorted(projects)) or "nothing is recorded yet"

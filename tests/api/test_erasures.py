@@ -71,9 +71,10 @@ async def test_erasures_are_listed_the_latest_first(console: Console) -> None:
         for body in (
             {"user": "ann", "project": "default"},
             {"key": "00112233aabbccdd", "until": "2026-11-22"},
-            {"conversation": "the one", "until": "1d"},
+            {"conversation": "the one", "until": "0001-01-01"},
         )
     ]
+    assert asked[2]["until"] == "1969-12-31T23:59:59.999999Z"
     assert asked[1]["until"] == "2026-11-21T23:59:59.999999Z"
     first = (await console.get("/api/erasures?limit=2")).json()
     assert ErasureList.model_validate(first, extra="forbid").model_dump() == first
