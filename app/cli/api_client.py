@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,8 +56,10 @@ class Api:
         with self.stream(path, headers=headers, method=method, body=body) as answer:
             return json.loads(answer.read())
 
-    def items(self, path: str, parameters: Parameters, limit: int) -> Iterator[dict[str, Any]]:
-        """The items of a list, page by page, at most `limit`."""
+    def items(
+        self, path: str, parameters: Parameters, limit: int, on_incomplete: Callable[[], None] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The items of a list, page by page, at most `limit`; where looking goes on for long, that is told."""
         after: list[tuple[str, str]] = []
         while limit > 0:
             page = self.get(path, [*parameters, ("limit", str(min(limit, PAGE_MAX))), *after])
@@ -66,6 +68,8 @@ class Api:
             if not page["has_more"] or page["last_id"] is None:
                 return
             after = [("after", page["last_id"])]
+            if on_incomplete is not None and limit > 0 and page.get("incomplete"):
+                on_incomplete()
 
     @contextmanager
     def stream(
@@ -133,4 +137,4 @@ def _refusal(status: int, body: bytes) -> ConsoleRefusedError:
         message, code = str(told["message"]), str(told["code"])
     except (ValueError, KeyError, TypeError):
         message, code = "it is no console of Verbatim's", ""
-    return ConsoleRefusedError(f"the console says {status}: {message}", status, code)
+    return ConsoleRefusedError(f"{status} {message}", status, code)

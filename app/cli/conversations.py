@@ -11,7 +11,16 @@ import typer
 from app.cli.asking import Asked
 from app.cli.conversation_tree import print_tree
 from app.cli.list_exchanges import Order
-from app.cli.output import Shown, clock_time, cost, print_json, print_table, say, wants_json
+from app.cli.output import (
+    Shown,
+    clock_time,
+    cost,
+    print_json,
+    print_table,
+    say,
+    say_that_it_goes_on,
+    wants_json,
+)
 from app.errors import ConfigError
 
 CONVERSATIONS = "/api/conversations"
@@ -61,7 +70,7 @@ def _show_one(asked: Asked, conversation_id: str, limit: int | None, *, with_mes
 
 def _list(asked: Asked, limit: int, order: str | None) -> None:
     parameters = [*asked.filters, *([("order", order)] if order is not None else [])]
-    found = asked.api.items(CONVERSATIONS, parameters, limit)
+    found = asked.api.items(CONVERSATIONS, parameters, limit, say_that_it_goes_on)
     if wants_json(asked.as_json):
         for each in found:
             print_json(each)

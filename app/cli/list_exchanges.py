@@ -9,7 +9,18 @@ import typer
 
 from app.cli.asking import Asked
 from app.cli.filters import Pairs
-from app.cli.output import Shown, clock_time, cost, ended, print_json, print_table, say, tokens, wants_json
+from app.cli.output import (
+    Shown,
+    clock_time,
+    cost,
+    ended,
+    print_json,
+    print_table,
+    say,
+    say_that_it_goes_on,
+    tokens,
+    wants_json,
+)
 
 EXCHANGES = "/api/exchanges"
 COLUMNS = (
@@ -69,7 +80,7 @@ def _given(**values: str | None) -> Pairs:
 
 def show_list(asked: Asked, parameters: Pairs, limit: int) -> None:
     """Prints exchanges."""
-    found = asked.api.items(EXCHANGES, parameters, limit)
+    found = asked.api.items(EXCHANGES, parameters, limit, say_that_it_goes_on)
     if wants_json(asked.as_json):
         for each in found:
             print_json(each)

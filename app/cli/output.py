@@ -14,6 +14,7 @@ from app.export.plain_text import plain, plain_line
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 STYLES = {
     "completed": "green",
@@ -27,6 +28,10 @@ STYLES = {
 }
 """How an outcome is shown."""
 _FIRST_ERROR_STATUS = 400
+LEAST_LONG = 20
+"""Columns of a terminal that something long has, however little room there is."""
+MOST_SHORT = 60
+"""Those that anything else has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +79,54 @@ class TerminalFile(io.RawIOBase):
         return len(data)
 
 
-def terminal() -> Console:
-    """Standard output for people."""
+def terminal(least_width: int = 0) -> Console:
+    """Standard output for people, as wide as this at least: a narrower terminal wraps lines, and ids stay whole."""
     from rich.console import Console
 
-    return Console(highlight=False, emoji=False, markup=False)
+    shown = Console(highlight=False, emoji=False, markup=False)
+    shown.width = max(shown.width, least_width)
+    return shown
 
 
 def print_table(columns: Sequence[Shown], rows: Iterable[Sequence[object]]) -> None:
-    """A table; a cell is a value, or (value, style)."""
+    """A table; a cell is a value, or (value, style). What is long gives way to all else."""
     from rich.table import Table
     from rich.text import Text
 
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    widths = [
+        max([Text(column.title).cell_len, *(min(line[at].cell_len, MOST_SHORT) for line in lines)])
+        for at, column in enumerate(columns)
+    ]
+    fixed = sum(width for width, column in zip(widths, columns, strict=True) if not column.is_long)
+    gaps = 2 * (len(columns) - 1)
+    console = terminal(fixed + gaps + LEAST_LONG)
+    left = console.width - fixed - gaps
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
+    for width, column in zip(widths, columns, strict=True):
         table.add_column(
             column.title,
             justify=column.justify,
             no_wrap=True,
-            overflow="ellipsis" if column.is_long else "fold",
-            ratio=1 if column.is_long else None,
+            overflow="ellipsis",
+            width=left if column.is_long else width,
         )
-    for row in rows:
-        cells = []
-        for cell in row:
-            value, style = cell if isinstance(cell, tuple) else (cell, "")
-            cells.append(Text("" if value is None else plain_line(str(value)), style=style))
-        table.add_row(*cells)
-    terminal().print(table)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+
+
+def _cell(cell: object) -> Text:
+    from rich.text import Text
+
+    value, style = cell if isinstance(cell, tuple) else (cell, "")
+    return Text("" if value is None else plain_line(str(value)), style=style)
+
+
+def say_that_it_goes_on() -> None:
+    """Where a person waits for a list whose pages are incomplete."""
+    if sys.stderr.isatty():
+        say("still looking; Ctrl-C ends it, --since asks for less")
 
 
 def say(line: str) -> None:

@@ -153,7 +153,7 @@ async def test_a_search_shows_where_the_words_were_said(console):
     assert steering(shown) == []
     assert (await verbatim(console.url, "search", "hund")).output == b""
     done = await verbatim(console.url, "search", '"open')
-    assert (done.code, "the console says 400: q, character" in done.errors) == (1, True)
+    assert (done.code, "answered with an error: 400 q, character" in done.errors) == (1, True)
 
 
 async def test_conversations_are_listed_by_filters_and_one_is_shown_with_its_branches(console):
@@ -210,13 +210,13 @@ async def test_a_tail_on_a_terminal_is_a_line_each(console):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("list", "--status", "x"), 1, "the console says 400: status"),
-        (("list", "--sort", "size"), 1, "the console says 400: sort"),
+        (("list", "--status", "x"), 1, "answered with an error: 400 status"),
+        (("list", "--sort", "size"), 1, "answered with an error: 400 sort"),
         (("list", "--tag", "=x"), 2, "--tag =x: takes NAME=VALUE"),
         (("list", "--where", "status=200"), 2, "--where status=200: takes request.PATH or response.PATH"),
-        (("list", "--where", "request.x["), 1, "the console says 400: request.x[: expected"),
-        (("stats", "--by", "modle"), 1, "the console says 400: group_by: expected one of"),
-        (("show", "x"), 1, "the console says 400: exchange_id"),
+        (("list", "--where", "request.x["), 1, "answered with an error: 400 request.x[: expected"),
+        (("stats", "--by", "modle"), 1, "answered with an error: 400 group_by: expected one of"),
+        (("show", "x"), 1, "answered with an error: 400 exchange_id"),
         (("show", str(uuid.UUID(int=7))), 1, "There is no exchange"),
         (("show", "last"), 1, "nothing is recorded yet"),
         (("show", "last", "--raw", "x"), 2, "--raw x: takes request or response"),
