@@ -16,6 +16,7 @@ from app.cli.filters import keyword
 from app.cli.output import print_json, say, wants_json
 from app.cli.storage import size
 from app.errors import ConfigError, ConsoleUnreachableError
+from app.export.plain_text import plain_line
 
 ERASURES = "/api/erasures"
 POLL_SECONDS = 0.5
@@ -115,7 +116,7 @@ def _print_count(asked: Asked, would: Mapping[str, Any]) -> None:
     if wants_json(asked.as_json):
         print_json(would)
         return
-    print(_would_go(would))
+    print(plain_line(_would_go(would)))
     if would["exchanges"]:
         print(f"  the first began {would['first_started_at']}, the last {would['last_started_at']}")
 

@@ -19,6 +19,7 @@ from app.cli.export import export
 from app.cli.filters import filter_options
 from app.cli.journal import journal
 from app.cli.list_exchanges import list_exchanges, search
+from app.cli.output import say
 from app.cli.proxy import proxy
 from app.cli.rebuild_search import or_rebuild
 from app.cli.record import record
@@ -41,7 +42,7 @@ def run() -> None:
     try:
         command_line()(prog_name="verbatim")
     except VerbatimError as error:
-        print(f"verbatim: {error}", file=sys.stderr)
+        say(f"verbatim: {error}")
         sys.exit(EXIT_MISUSED if isinstance(error, ConfigError) else EXIT_FAILED)
 
 
