@@ -41,7 +41,8 @@ def erasure_routes(erasures: Erasures) -> APIRouter:
         """Erases one exchange. What later exchanges of its conversation sent again is theirs, and stays."""
         made = await erasures.of_exchange(exchange_id)
         if made is None:
-            raise ApiError(404, f"There is no exchange {exchange_id}.", param="exchange_id")
+            message = f"There is no exchange {exchange_id}; one that is still in a journal goes by POST /api/erasures."
+            raise ApiError(404, message, param="exchange_id")
         return _accepted(made)
 
     @routes.post(

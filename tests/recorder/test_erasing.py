@@ -122,6 +122,7 @@ async def test_what_was_carried_is_waited_for(
         assert disk_holds(folder) == []
     assert receipt.recorders[0].stopped == 1
     assert await rows.count() == 1
+    await rows.check_accounts(2)
 
 
 async def test_the_quarantine_gives_up_what_is_erased_and_keeps_the_rest(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DELETED_AT_ONCE = 1_000
 TIP_BYTES = 16
+CLOCK_MARGIN = datetime.timedelta(seconds=1)
+"""What was recorded so long before is looked at, too: clocks are set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Sweeper:
             await connection.execute(self._sql["lock_alone"], *place.lock)
             now: datetime.datetime = await connection.fetchval(self._sql["now"])
             rows = await connection.fetch(
-                self._sql["newly_used"], *place.key, *place.ids, sorted(left), since
+                self._sql["newly_used"], *place.key, *place.ids, sorted(left), since - CLOCK_MARGIN
             )
             used = _with_ancestors({row["node"] for row in rows}, left)
             if used:
