@@ -14,8 +14,9 @@ import pytest
 
 from app.clock import new_id, utc_now, wall_ns
 from app.journal.writer import JournalWriter
-from app.recorder import carry
+from app.recorder import carry, erasing
 from app.recorder.process import RecorderOptions
+from app.store.erasing import removing
 from app.store.erasing.requests import Erasure, Erasures, Target
 from app.store.pool import Pool
 from tests.erased import places_of
@@ -181,6 +182,62 @@ async def test_an_erasure_by_id_is_done_although_its_segment_was_half_let_go(
         await done(erasures, asking.id)
     assert await places_of(rows.url, CANARY.decode()) == []
     assert disk_holds(folder) == []
+
+
+async def test_every_recorder_is_waited_for(
+    folder: Path, rows: Rows, erasures: Erasures, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    writers = [open_writer(each) for each in (folder, other)]
+    options = [RecorderOptions(each, rows.url, each.name) for each in (folder, other)]
+    async with recording(options[0]), recording(options[1]):
+        write_exchange(writers[0], asked(), user="ann")
+        stream = Exchange(writers[1], user="ann")
+        stream.ask(asked())
+        stream.head()
+        await until(lambda: _has(rows, 1))
+        asking = await erasures.request(Target(1, "user", "ann"))
+        writers[0].close()
+
+        async def one_is_done() -> bool:
+            found = await erasures.get(asking.id)
+            reported = sorted(each.done_at is not None for each in found.recorders) if found else []
+            return found is not None and found.state == "waiting" and reported == [False, True]
+
+        await until(one_is_done)
+        stream.end()
+        writers[1].close()
+        receipt = await done(erasures, asking.id)
+    assert sorted(each.stopped for each in receipt.recorders) == [0, 1]
+    assert await places_of(rows.url, CANARY.decode()) == disk_holds(folder) == disk_holds(other) == []
+
+
+async def test_an_eraser_whose_connections_are_cut_goes_on(
+    folder: Path, rows: Rows, erasures: Erasures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removing, "PAGE_ROWS", 1)
+    monkeypatch.setattr(erasing, "RETRY_SECONDS", 0.02)
+    writer = open_writer(folder)
+    async with recording(RecorderOptions(folder, rows.url, "host")):
+        for number in range(60):
+            write_exchange(writer, asked(b"canary-4711 %d" % number), user="ann")
+        kept = write_exchange(writer, asked(b"harmless"))
+        await until(lambda: _has(rows, 61))
+        asking = await erasures.request(Target(1, "user", "ann"))
+        cut = 0
+        while (await erasures.get(asking.id)).erased_at is None:  # type: ignore[union-attr]
+            await asyncio.sleep(0.15)
+            cut += await rows.value(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE application_name = 'verbatim erasing' AND datname = current_database()"
+            )
+        writer.close()
+        assert cut > 2
+        receipt = await done(erasures, asking.id)
+    assert receipt.counts["exchanges"] == 60
+    assert await places_of(rows.url, CANARY.decode()) == []
+    await rows.check_recorded([kept])
 
 
 async def done_with_tables(erasures: Erasures, erasure_id: uuid.UUID) -> None:
