@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import importlib
+import os
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ from app.cli.data_dir import prepare_data_dir, try_disk
 from app.cli.listeners import bind
 from app.cli.process import forbid_core_dumps, raise_file_limit
 from app.cli.supervisor import ChildSpec, Supervisor
-from app.config import Settings
+from app.config import Settings, forget_secrets
 from app.errors import ConfigError
 from app.recorder.price_file import own_prices
 from app.telemetry.logs import setup_logging
@@ -40,6 +41,7 @@ def run_parts(settings: Settings, parts: set[Part], *, with_database: bool = Fal
     `with_database` has an embedded PostgreSQL among them where no database URL is set.
     """
     forbid_core_dumps()
+    forget_secrets(os.environ)
     raise_file_limit()
     setup_logging(settings.log_level, "supervisor")
     embedded = with_database and settings.database_url is None

@@ -6,6 +6,6 @@ settings.py  the values, as the rest of the product sees them
 """
 
 from app.config.settings import Settings, UpstreamAddress
-from app.config.sources import SETTINGS, load_settings
+from app.config.sources import SETTINGS, forget_secrets, load_settings
 
-__all__ = ["SETTINGS", "Settings", "UpstreamAddress", "load_settings"]
+__all__ = ["SETTINGS", "Settings", "UpstreamAddress", "forget_secrets", "load_settings"]

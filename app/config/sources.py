@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +152,13 @@ def load_settings(environ: Mapping[str, str], config_file: Path | None = None) -
     settings = Settings.model_validate(parsed)
     _check_together(settings)
     return settings
+
+
+def forget_secrets(environ: MutableMapping[str, str]) -> None:
+    """Takes secrets out of an environment that was read: processes that are begun later do not inherit them."""
+    for setting in SETTINGS:
+        if setting.secret:
+            environ.pop(PREFIX + setting.name, None)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
