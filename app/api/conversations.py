@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from app.api import wire
 from app.api.conversation_tree import ConversationReader
 from app.api.errors import ApiError
-from app.api.parameters import NAMED_BY_CLIENTS, ConversationParameters, refuse_repeated
+from app.api.parameters import NAMED_BY_CLIENTS, ConversationParameters
 from app.api.schemas.conversations import ConversationList, ConversationTree
 from app.api.turns import TurnsReader
 from app.store.query import Query as StoreQuery
@@ -24,12 +24,11 @@ def conversation_routes(store: StoreQuery, read_turns: TurnsReader) -> APIRouter
     reader = ConversationReader(store.contents, read_turns)
 
     @routes.get("/api/conversations", response_model=ConversationList, openapi_extra=NAMED_BY_CLIENTS)
-    async def list_conversations(request: Request, parameters: Parameters) -> Response:
+    async def list_conversations(parameters: Parameters) -> Response:
         """A page of conversations of which an exchange passes the filters, by when they began, the newest first.
 
         Further filters are those of `/api/exchanges`; `GET /api/exchanges?conversation=ID` has the turns of one.
         """
-        refuse_repeated(request)
         found = await store.list_conversations(
             parameters.filter(), parameters.limit, parameters.after, parameters.order
         )

@@ -14,9 +14,9 @@ Json = dict[str, Any]
 
 _REFS = "#/components/schemas/{model}"
 _ERROR = {"application/json": {"schema": {"$ref": _REFS.format(model="ErrorAnswer")}}}
-_ASKED = {"400": "A parameter is malformed or unknown; `param` names it, the message says what was expected."}
 _NAMED = {"404": "There is none, or this of it is not kept."}
 _ALWAYS = {
+    "400": "A parameter is malformed or unknown; `param` names it, the message says what was expected.",
     "401": "The token is missing or wrong.",
     "403": "The token reads one project alone, or the `Host` field names no host of this console.",
     "500": "Verbatim failed; its log says why.",
@@ -60,8 +60,6 @@ def _complete(path: str, call: Json) -> None:
     if path not in TOKENLESS_PATHS:
         call["security"] = [{"token": []}]
         told = dict(_ALWAYS)
-        if parameters or "requestBody" in call:
-            told |= _ASKED
         if any(each["in"] == "path" for each in parameters):
             told |= _NAMED
         for status, sentence in told.items():

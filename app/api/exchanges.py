@@ -7,13 +7,13 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.api import wire
 from app.api.errors import ApiError
 from app.api.messages import MessageReader, messages_of
-from app.api.parameters import NAMED_BY_CLIENTS, ListParameters, refuse_repeated
+from app.api.parameters import NAMED_BY_CLIENTS, ListParameters
 from app.api.schemas.exchanges import ChunkList, ExchangeDetail, ExchangeList
 from app.store.bodies import StoredBody
 from app.store.query import Query as StoreQuery
@@ -35,14 +35,13 @@ def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRoute
     routes = APIRouter(tags=["exchanges"])
 
     @routes.get("/api/exchanges", response_model=ExchangeList, openapi_extra=NAMED_BY_CLIENTS)
-    async def list_exchanges(request: Request, parameters: Parameters) -> Response:
+    async def list_exchanges(parameters: Parameters) -> Response:
         """A page of exchanges, newest first: metadata and previews, never whole bodies.
 
         Besides the filters below there are `tag.NAME=VALUE`, and `request.PATH` and `response.PATH` with `=`, `!=`,
         `<`, `<=`, `>`, `>=`, `~` (contains), such as `response.choices[0].finish_reason=length`; `PATH=` asks whether
         it is there.
         """
-        refuse_repeated(request)
         wanted = parameters.filter()
         if wanted.q is not None and parameters.sort != "started_at":
             raise ApiError(400, "sort: what q finds comes in the order of time", param="sort")

@@ -16,7 +16,7 @@ from app.api.compression import Coding, accepted_coding, compressor_of
 from app.api.errors import ApiError
 from app.api.exporter import Exporter, FieldsReader, Wanted
 from app.api.messages import MessageReader
-from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters, refuse_repeated
+from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters
 from app.api.schemas.errors import ErrorAnswer
 from app.export import parquet
 from app.export.formats import FORMATS, FormatName, Options
@@ -74,7 +74,6 @@ def export_routes(store: StoreQuery, read_messages: MessageReader, read_fields: 
         `parquet` needs pyarrow. `openai-finetune` has an example a line and leaves out what cannot be one; `ids` says
         what and why. A file that was cut goes on with `after` and the last `id` that came whole.
         """
-        refuse_repeated(request)
         wanted = _wanted(parameters)
         if wanted.format.name == "parquet" and not parquet.is_installed():
             raise ApiError(501, parquet.HOW_TO_INSTALL, code="not_installed", param="format")

@@ -13,10 +13,11 @@ from app.clock import utc_now
 from app.store.filter import Filter
 from app.store.filters.reading import read_filter
 
+_OF_CLIENTS = "questions"
 NAMED_BY_CLIENTS: dict[str, Any] = {
     "parameters": [
         {
-            "name": "questions",
+            "name": _OF_CLIENTS,
             "in": "query",
             "description": "Filters whose names hold what is asked for: `tag.NAME=VALUE` (an empty value: any), and "
             "`request.PATH` and `response.PATH` with `=`, `!=`, `<`, `<=`, `>`, `>=`, `~` (contains), such as "
@@ -34,12 +35,26 @@ NAMED_BY_CLIENTS: dict[str, Any] = {
 """For the description of calls that take filters."""
 
 
-def refuse_repeated(request: Request) -> None:
-    """Raises where a parameter is given twice: one of two values would be passed over in silence."""
+async def check_query(request: Request) -> None:
+    """Refuses a parameter below /api/ that is given twice, or that the call's description does not name.
+
+    Filters have names of clients' own: those are read, and refused, by store/filters/reading.py.
+    """
+    path = getattr(request.scope.get("route"), "path", "")
+    if not path.startswith("/api/"):
+        return
     names = [name for name, _ in request.query_params.multi_items()]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise ApiError(400, f"{repeated}: given more than once", param=repeated)
+    for name in names:
+        if names.count(name) > 1:
+            raise ApiError(400, f"{name}: given more than once", param=name)
+    if not names:
+        return
+    call = request.app.openapi()["paths"][path][request.method.lower()]
+    known = [each["name"] for each in call.get("parameters", ()) if each["in"] == "query"]
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None and _OF_CLIENTS not in known:
+        expected = f"expected {', '.join(known)}" if known else "this call takes none"
+        raise ApiError(400, f"{unknown}: there is no such parameter; {expected}", param=unknown)
 
 
 class FilterParameters(BaseModel):

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 
 from app import __version__
@@ -24,6 +24,7 @@ from app.api.export import export_routes
 from app.api.guard import Guard
 from app.api.openai import openai_routes
 from app.api.openai_changes import openai_change_routes
+from app.api.parameters import check_query
 from app.api.readers import Readers
 from app.api.reference import reference_page
 from app.api.stats import stats_routes
@@ -68,6 +69,7 @@ def create_console(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(check_query)],
     )
     console.include_router(exchange_routes(store, readers.messages))
     console.include_router(conversation_routes(store, readers.turns))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from app.api import wire
-from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters, refuse_repeated
+from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters
 from app.api.schemas.stats import StatsList
 from app.store.stats import Group, Stats, StatsReader
 from app.store.sums import COUNTS, GROUPS, SHARES, read_groups
@@ -32,9 +32,8 @@ def stats_routes(stats: StatsReader) -> APIRouter:
     routes = APIRouter(tags=["stats"])
 
     @routes.get("/api/stats", response_model=StatsList, openapi_extra=NAMED_BY_CLIENTS)
-    async def sum_up(request: Request, parameters: Annotated[StatsParameters, Query()]) -> Response:
+    async def sum_up(parameters: Annotated[StatsParameters, Query()]) -> Response:
         """Sums of exchanges, their errors and percentiles: by time where that is a group, else the largest first."""
-        refuse_repeated(request)
         groups = read_groups(parameters.group_by)
         found = await stats.read(
             parameters.filter(), groups, parameters.limit, with_times=parameters.percentiles

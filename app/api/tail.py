@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api import wire
 from app.api.errors import ApiError
-from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters, refuse_repeated
+from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters
 from app.api.schemas.errors import ErrorAnswer
 from app.clock import monotonic_ns
 from app.errors import StoreUnavailableError
@@ -44,7 +44,6 @@ def tail_routes(store: StoreQuery, stopping: asyncio.Event) -> APIRouter:
         "/api/tail", response_class=StreamingResponse, responses=_ANSWERS, openapi_extra=NAMED_BY_CLIENTS
     )
     async def tail(
-        request: Request,
         parameters: Annotated[FilterParameters, Query()],
         last_event_id: Annotated[
             str | None,
@@ -56,7 +55,6 @@ def tail_routes(store: StoreQuery, stopping: asyncio.Event) -> APIRouter:
         Each is an event `exchange` whose data is what a list has. An event without data moves the `id` on; comments
         say that the connection lives. Without `Last-Event-ID` it begins now.
         """
-        refuse_repeated(request)
         wanted = parameters.filter()  # what is wrong in it is an answer, not the end of a stream
         cursor = await _cursor(store, last_event_id)
         if slots.locked():
