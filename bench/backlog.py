@@ -16,6 +16,8 @@ from tests.product import Product
 
 BIG_BYTES = 100_000_000
 BIG_PATH = "/v1/big"
+RECORDER, DATABASE, BUILDER = "recorder", "PostgreSQL", "search builder"
+"""Who takes CPU for the record."""
 _ID_FIELD = b"x-verbatim-exchange-id: "
 _POLL_SECONDS = 0.05
 _WAIT_SECONDS = 120.0
@@ -30,6 +32,8 @@ class Drain:
     """From the moment that the recorder went on until the last of them could be read."""
     cpu_us: dict[str, float]
     """CPU per exchange, by process."""
+    made_rate: float = 0.0
+    """Exchanges a second that the worker took into its journal while the recorder was held."""
 
     @property
     def rate(self) -> float:
@@ -58,7 +62,9 @@ async def measure_drain(
     accepted = await _accepted(product)
     os.kill(who.recorder, signal.SIGSTOP)
     try:
-        await wrk.run(tool, folder, product.port, parts, connections=connections, seconds=seconds, start=0)
+        made = await wrk.run(
+            tool, folder, product.port, parts, connections=connections, seconds=seconds, start=0
+        )
         last = await _send(product.port, numbered(parts, 1))
         exchanges = await _accepted(product) - accepted
         before = _cpu_seconds(who)
@@ -69,7 +75,7 @@ async def measure_drain(
     took = time.perf_counter() - begun
     after = _cpu_seconds(who)
     cpu_us = {name: (after[name] - before[name]) * 1e6 / exchanges for name in before}
-    return Drain(exchanges, took, cpu_us)
+    return Drain(exchanges, took, cpu_us, made.rate)
 
 
 async def measure_big_bodies(product: Product, who: Processes, count: int) -> processes.Memory:
@@ -88,10 +94,12 @@ async def measure_big_bodies(product: Product, who: Processes, count: int) -> pr
 
 
 def _cpu_seconds(who: Processes) -> dict[str, float]:
+    recorder = processes.cpu_seconds(who.recorder)
     return {
-        # Without the builder of searches, a process below it that works at its leisure.
-        "recorder": processes.cpu_seconds(who.recorder),
-        "PostgreSQL": processes.tree_cpu_seconds(who.database),
+        RECORDER: recorder,
+        DATABASE: processes.tree_cpu_seconds(who.database),
+        # A process below the recorder that works at its leisure.
+        BUILDER: max(0.0, processes.tree_cpu_seconds(who.recorder) - recorder),
     }
 
 

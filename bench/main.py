@@ -1,4 +1,4 @@
-"""The run: both proxies on one core in turn, everything else on the other cores, all of it ended at the end."""
+"""The run: all proxies on one core in turn, everything else on the other cores, all of it ended at the end."""
 
 from __future__ import annotations
 
@@ -9,82 +9,127 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import machine, nginx, processes, wrk
+import trustme
+
+from bench import machine, nginx, peers, processes, starting, upstream, wrk
 from bench.backlog import BIG_BYTES
-from bench.payloads import PACED
-from bench.plan import FULL, QUICK, Plan
-from bench.report import NGINX, VERBATIM, Results, missed, render
-from bench.session import RECORDER, WORKER, Session, Tools
+from bench.loads import DIRECT, LITELLM, NGINX, USUAL, VERBATIM
+from bench.payloads import BURST, LARGE, PACED, TLS
+from bench.plan import FULL, QUICK, SOAK_RATE, Plan
+from bench.plot import draw
+from bench.report import render
+from bench.results import Results, missed
+from bench.session import RECORDER, WORKER, Session, Side, Tools
 from tests.product import free_port, running_product
 
-LATEST = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "latest.md"
-_FREE_BYTES = 4 << 30
+PAGES = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
+_FREE_BYTES = 8 << 30
 
 
-@asynccontextmanager
-async def paced_upstream(spacing_seconds: float) -> AsyncIterator[tuple[int, int]]:
-    """The upstream of paced streams: its port and process id."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.upstream", str(spacing_seconds * 1000)),
-        stdout=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).resolve().parent.parent,
-    )
-    try:
-        assert process.stdout is not None
-        yield int(await asyncio.wait_for(process.stdout.readline(), 10)), process.pid
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is run, and with what."""
+
+    plan: Plan
+    tools: Tools
+    peer: Path | None
+    """LiteLLM's program, where it was asked for."""
 
 
-async def _measure(plan: Plan, tools: Tools, results: Results, folder: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the upstreams and nginx as a proxy listen."""
+
+    json: int
+    tls: int
+    proxy: int
+
+
+async def _measure(run: Run, results: Results, folder: Path) -> None:
     cores = os.sched_getaffinity(0)
     measured_core = {min(cores)}
-    # All that is started inherits this; the two workers are then moved.
+    # All that is started inherits this; the workers are then moved.
     os.sched_setaffinity(0, cores - measured_core or cores)
+    ports = Ports(free_port(), free_port(), free_port())
+    async with AsyncExitStack() as stack:
+        whole = await stack.enter_async_context(_whole_upstream(run, folder, ports))
+        await _measure_sides(run, results, folder, ports, whole.worker_pid, measured_core)
+        print("bench: starting, more workers", file=sys.stderr, flush=True)
+        os.sched_setaffinity(0, cores)
+        processes.pin(whole.worker_pid, cores)
+        results.started = await starting.measure_start(folder)
+        if run.plan.scale_to > 1:
+            for workers in (1, run.plan.scale_to):
+                scaled, complaints = await starting.measure_scale(run.tools.wrk, folder, ports.json, workers)
+                results.scaled.append(scaled)
+                results.complaints += complaints
+
+
+def _whole_upstream(run: Run, folder: Path, ports: Ports) -> AbstractAsyncContextManager[nginx.Nginx]:
+    """nginx with whole answers, plain and over TLS."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    certificate = folder / "certificate.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    big_file = folder / "big"
+    big_file.write_bytes(b"0123456789abcdef" * (BIG_BYTES // 16))
+    server = nginx.upstream_server(ports.json, big_file, nginx.Tls(ports.tls, certificate))
+    return nginx.running(run.tools.nginx, folder / "upstream", server, ports.json)
+
+
+async def _measure_sides(
+    run: Run, results: Results, folder: Path, ports: Ports, whole_pid: int, measured_core: set[int]
+) -> None:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        json_port, proxy_port = free_port(), free_port()
-        big_file = folder / "big"
-        big_file.write_bytes(b"0123456789abcdef" * (BIG_BYTES // 16))
-        server = nginx.upstream_server(json_port, big_file)
-        upstream = await enter(nginx.running(tools.nginx, folder / "upstream", server, json_port))
-        paced_port, paced_pid = await enter(paced_upstream(plan.spacing_seconds))
-        server = nginx.proxy_server(proxy_port, json_port, paced_port)
-        proxy = await enter(nginx.running(tools.nginx, folder / "proxy", server, proxy_port))
+        streams = await enter(upstream.running(run.plan.spacing_seconds))
+        server = (
+            nginx.group("ready", streams.ready_port)
+            + nginx.group("tls", ports.tls)
+            + nginx.proxy_server(
+                ports.proxy,
+                ports.json,
+                streams.paced_port,
+                nginx.ready_locations() + nginx.tls_location(folder / "ca.pem"),
+            )
+        )
+        proxy = await enter(nginx.running(run.tools.nginx, folder / "proxy", server, ports.proxy))
+        ready = f"http://127.0.0.1:{streams.ready_port}"
         product = await enter(
             running_product(
                 folder / "data",
-                upstream=f"http://127.0.0.1:{json_port}",
-                upstreams=f"{PACED}=http://127.0.0.1:{paced_port}",
+                upstream=f"http://127.0.0.1:{ports.json}",
+                upstreams=f"{PACED}=http://127.0.0.1:{streams.paced_port},{BURST}={ready}/{BURST},"
+                f"{LARGE}={ready}/{LARGE},{TLS}=https://localhost:{ports.tls}",
+                upstream_ca=folder / "ca.pem",
                 workers=1,
                 drain_seconds=5,
                 log_level="warning",
             )
         )
-        worker = processes.child(product.process.pid, WORKER)
+        sides = {
+            DIRECT: Side({"": ports.json, PACED: streams.paced_port}, None),
+            NGINX: Side({"": ports.proxy}, proxy.worker_pid),
+            VERBATIM: Side({"": product.port}, processes.child(product.process.pid, WORKER)),
+        }
+        port, pid = await enter(peers.running_usual(folder, ports.json, streams.paced_port))
+        sides[USUAL] = Side({"": port}, pid)
+        if run.peer is not None:
+            port, pid = await enter(peers.running_litellm(run.peer, folder, ports.json))
+            sides[LITELLM] = Side({"": port}, pid)
+        for side in sides.values():
+            if side.pid is not None:
+                processes.pin(side.pid, measured_core)
         recorder = processes.child(product.process.pid, RECORDER)
-        for pid in (worker, proxy.worker_pid):
-            processes.pin(pid, measured_core)
-        await Session(
-            plan,
-            tools,
-            folder,
-            product,
-            {NGINX: proxy.port, VERBATIM: product.port},
-            {NGINX: proxy.worker_pid, VERBATIM: worker},
-            {"whole": upstream.worker_pid, "paced": paced_pid},
-            recorder,
-            results,
-        ).run()
+        pids = {"": whole_pid, **dict.fromkeys((PACED, BURST, LARGE), streams.pid)}
+        await Session(run.plan, run.tools, folder, product, sides, pids, recorder, results).run()
 
 
-async def _bounded(plan: Plan, tools: Tools, results: Results) -> None:
+async def _bounded(plan: Plan, tools: Tools, results: Results, peer_folder: Path | None) -> None:
     """SIGTERM ends the run as Ctrl-C does: with everything cleaned up."""
     task = asyncio.current_task()
     assert task is not None
@@ -95,8 +140,9 @@ async def _bounded(plan: Plan, tools: Tools, results: Results) -> None:
         folder.chmod(0o711)
         if shutil.disk_usage(folder).free < _FREE_BYTES:
             raise RuntimeError(f"less than {_FREE_BYTES >> 30} GiB are free for temporary files; set TMPDIR")
+        peer = None if peer_folder is None else await peers.installed_litellm(folder / peer_folder)
         async with asyncio.timeout(plan.limit_seconds):
-            await _measure(plan, tools, results, folder)
+            await _measure(Run(plan, tools, peer), results, folder)
 
 
 def find_tools() -> Tools | None:
@@ -116,12 +162,55 @@ def find_tools() -> Tools | None:
     return Tools(found["nginx"] or "", found["wrk"] or "")
 
 
+def planned(chosen: argparse.Namespace) -> Plan:
+    """The plan that the options ask for."""
+    plan = QUICK if chosen.quick else FULL
+    if chosen.peer:
+        plan = replace(plan, limit_seconds=plan.limit_seconds + 180)
+    if chosen.soak:
+        more_seconds = chosen.soak / SOAK_RATE
+        plan = replace(
+            plan,
+            soak_to=chosen.soak,
+            limit_seconds=plan.limit_seconds + more_seconds,
+            catch_up_seconds=plan.catch_up_seconds + more_seconds,
+        )
+    if chosen.workers is not None:
+        plan = replace(plan, scale_to=chosen.workers)
+    return plan
+
+
+def options() -> argparse.ArgumentParser:
+    """What `bench/run` takes."""
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="about a minute; memory after fewer exchanges")
+    parser.add_argument(
+        "--write", action="store_true", help="writes docs/benchmarks/latest.md and latest.svg"
+    )
+    parser.add_argument("--peer", choices=["litellm"], help="LiteLLM's proxy, too, installed from PyPI")
+    parser.add_argument(
+        "--peer-folder",
+        type=lambda text: Path(text).resolve(),
+        default=Path("litellm"),
+        metavar="DIR",
+        help="its environment, made where it is not there (else one for this run only)",
+    )
+    parser.add_argument(
+        "--soak", type=int, default=0, metavar="N", help="the worker's memory after N exchanges, too: 1000000"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=2,
+        metavar="N",
+        help="beside one worker, N of them; 1: not measured (2)",
+    )
+    return parser
+
+
 def run(arguments: list[str]) -> int:
     """0, or 1 where something that must hold does not, or 2 where it cannot be measured here."""
-    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under a minute; memory after fewer exchanges")
-    parser.add_argument("--write", action="store_true", help="writes docs/benchmarks/latest.md")
-    chosen = parser.parse_args(arguments)
+    chosen = options().parse_args(arguments)
     tools = find_tools()
     if tools is None:
         return 2
@@ -129,10 +218,10 @@ def run(arguments: list[str]) -> int:
 
     results = Results(is_quick=chosen.quick)
     results.machine = machine.describe(nginx.version(tools.nginx), wrk.version(tools.wrk))
-    plan = QUICK if chosen.quick else FULL
+    plan = planned(chosen)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_bounded(plan, tools, results))
+            runner.run(_bounded(plan, tools, results, chosen.peer_folder if chosen.peer else None))
     except TimeoutError:
         print(f"bench: not done after {plan.limit_seconds:.0f} s, given up", file=sys.stderr)
         return 1
@@ -145,7 +234,8 @@ def run(arguments: list[str]) -> int:
     page = render(results)
     print(page)
     if chosen.write:
-        LATEST.write_text(page)
+        (PAGES / "latest.md").write_text(page)
+        (PAGES / "latest.svg").write_text(draw(results))
     problems = missed(results)
     for line in problems:
         print(f"bench: MISSED: {line}", file=sys.stderr)

@@ -24,9 +24,9 @@ import trustme
 
 from bench import nginx, processes, record, wrk
 from bench.crowd import Crowd, CrowdResult, events_of
+from bench.loads import NGINX, VERBATIM
 from bench.main import find_tools
 from bench.payloads import PACED, request_parts
-from bench.report import NGINX, VERBATIM
 from tests.product import Product, free_port, running_product
 
 SPACING_SECONDS = 1.0
@@ -153,7 +153,7 @@ async def _side(many: Many, tool: str, folder: Path, port: int, workers: Sequenc
     idle_bytes = _bytes_of(workers)
     alone = {"connections": 1, "seconds": 5, "start": 0, "pause_ms": PROBE_PAUSE_MS}
     before = await wrk.run(tool, folder, port, short, **alone)
-    long = request_parts(f"127.0.0.1:{port}", stream=True)
+    long = request_parts(f"127.0.0.1:{port}", stream=True, upstream=PACED)
     crowd = Crowd(port, long, events_of(many.seconds), SPACING_SECONDS)
     try:
         ramp_seconds = many.streams / RAMP_STREAMS

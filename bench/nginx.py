@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import processes
 from bench.backlog import BIG_PATH
-from bench.payloads import PACED, answer_body, answer_fields
+from bench.payloads import BURST, LARGE, PACED, TLS, answer_body, answer_fields
 
 _START_SECONDS = 10.0
 _MANY = 1_000_000_000
@@ -26,6 +26,14 @@ class Size:
     workers: int = 1
     connections: int = 4_096
     """Of each worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Where an upstream also speaks TLS, and with what: PEM, the key with the certificate."""
+
+    port: int
+    certificate: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +55,32 @@ def version(nginx: str) -> str:
     return said.strip().rpartition("/")[2]
 
 
-def upstream_server(port: int, big_file: Path) -> str:
+def upstream_server(port: int, big_file: Path, tls: Tls | None = None) -> str:
     """Answers every request with the same JSON, 17 fields, and those for BIG_PATH with the file."""
+    also = (
+        ""
+        if tls is None
+        else f"""    listen 127.0.0.1:{tls.port} ssl;
+    ssl_certificate {tls.certificate};
+    ssl_certificate_key {tls.certificate};
+    ssl_protocols TLSv1.3;
+"""
+    )
     fields = "".join(f"    add_header {name} '{value}';\n" for name, value in answer_fields())
     return f"""
   server {{
     listen 127.0.0.1:{port};
-    default_type application/json;
+{also}    default_type application/json;
 {fields}    location = {BIG_PATH} {{ alias {big_file}; }}
     location / {{ return 200 '{answer_body().decode()}'; }}
   }}
 """
 
 
-def proxy_server(port: int, json_port: int, paced_port: int) -> str:
-    """Passes `/v1/` and `/paced/v1/` on, unbuffered, over kept connections."""
+def proxy_server(port: int, json_port: int, paced_port: int, more: str = "") -> str:
+    """Passes `/v1/` and `/paced/v1/` on, unbuffered, over kept connections; `more` locations as they are."""
     return f"""
-  upstream whole {{ server 127.0.0.1:{json_port}; keepalive 128; keepalive_requests {_MANY}; }}
-  upstream paced {{ server 127.0.0.1:{paced_port}; keepalive 128; keepalive_requests {_MANY}; }}
-  server {{
+{group("whole", json_port)}{group("paced", paced_port)}  server {{
     listen 127.0.0.1:{port};
     proxy_http_version 1.1;
     proxy_set_header Connection "";
@@ -73,8 +88,33 @@ def proxy_server(port: int, json_port: int, paced_port: int) -> str:
     proxy_read_timeout 60s;
     location /v1/ {{ proxy_pass http://whole; }}
     location /{PACED}/ {{ proxy_pass http://paced/; }}
-  }}
+{more}  }}
 """
+
+
+def ready_locations() -> str:
+    """Passes streams in bursts and large requests on as they come; wants the group `ready`."""
+    return f"""    location /{BURST}/ {{ proxy_pass http://ready; }}
+    location /{LARGE}/ {{ proxy_pass http://ready; proxy_request_buffering off; }}
+"""
+
+
+def tls_location(ca_file: Path) -> str:
+    """Passes on over TLS, the certificate checked; wants the group `tls`."""
+    return f"""    location /{TLS}/ {{
+      proxy_pass https://tls/;
+      proxy_ssl_name localhost;
+      proxy_ssl_server_name on;
+      proxy_ssl_verify on;
+      proxy_ssl_trusted_certificate {ca_file};
+      proxy_ssl_protocols TLSv1.3;
+    }}
+"""
+
+
+def group(name: str, port: int) -> str:
+    """An upstream with kept connections."""
+    return f"  upstream {name} {{ server 127.0.0.1:{port}; keepalive 128; keepalive_requests {_MANY}; }}\n"
 
 
 def configuration(folder: Path, server: str, size: Size) -> str:

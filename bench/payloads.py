@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 PATH = "/v1/chat/completions"
-PACED = "paced"
-"""Name of the upstream whose answers are paced streams; its path is `/paced` and PATH."""
+PACED, BURST, LARGE, TLS = "paced", "burst", "large", "tls"
+"""Names of upstreams, each reached under `/NAME` and PATH: paced streams, streams in one write, requests of any size,
+and whole answers over TLS."""
 EVENTS = 100
 COUNTER_DIGITS = 12
 _COUNTER = "0" * COUNTER_DIGITS
@@ -16,10 +17,12 @@ EVENT_BYTES = 295
 _WORDS = "The ledger says what was asked, what was answered, when each piece arrived and how it all ended. "
 
 
-def request_parts(host: str, *, stream: bool) -> tuple[bytes, bytes]:
-    """A whole request (13 header fields, a body of 1.87 KB), cut where a counter of 12 digits makes it unique."""
-    path = f"/{PACED}{PATH}" if stream else PATH
-    before, after = _request_body(stream).split(_COUNTER)
+def request_parts(
+    host: str, *, stream: bool, upstream: str = "", body_bytes: int = REQUEST_BODY_BYTES
+) -> tuple[bytes, bytes]:
+    """A whole request (13 header fields), cut where a counter of 12 digits makes it unique."""
+    path = f"/{upstream}{PATH}" if upstream else PATH
+    before, after = _request_body(stream, body_bytes).split(_COUNTER)
     length = len(before) + COUNTER_DIGITS + len(after)
     fields = [
         f"Host: {host}",
@@ -45,7 +48,7 @@ def numbered(parts: tuple[bytes, bytes], number: int) -> bytes:
     return parts[0] + f"{number:0{COUNTER_DIGITS}d}".encode() + parts[1]
 
 
-def _request_body(stream: bool) -> str:
+def _request_body(stream: bool, body_bytes: int) -> str:
     body: dict[str, object] = {
         "model": "gpt-5-mini",
         "messages": [
@@ -58,7 +61,8 @@ def _request_body(stream: bool) -> str:
         "stream": stream,
     }
     text = json.dumps(body)
-    filler = (_WORDS * 30)[: REQUEST_BODY_BYTES - len(text)]
+    length = body_bytes - len(text)
+    filler = (_WORDS * (length // len(_WORDS) + 1))[:length]
     return text.replace(f"{_COUNTER}: ", f"{_COUNTER}: {filler}")
 
 

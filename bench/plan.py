@@ -19,9 +19,12 @@ RECORDER_MUST_MB = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Bounds of one run; every window is run once for nginx and once for Verbatim, in turn."""
+    """Bounds of one run; every window is run once for each side, in turn."""
 
     windows: int
+    """Of what must hold and of what is measured with it."""
+    more_windows: int
+    """Of everything else."""
     one_seconds: int
     """Length of a window at one connection, and of one at a steady rate."""
     many_seconds: int
@@ -40,35 +43,42 @@ class Plan:
     """How long clients make a backlog for the recorder; 0: it is not measured."""
     big_bodies: int = 0
     """Requests, and answers, of 100 MB."""
+    soak_to: int = 0
+    """Exchanges after which the worker's memory is read again; 0: it is not."""
+    scale_to: int = 1
+    """Workers that are set beside one; 1: none."""
     streams: int = 50
     spacing_seconds: float = 0.020
     connections: int = 50
-    pause_ms: int = 20
-    """Mean pause of each connection before a request, where the rate is steady: 2,500 a second in all."""
 
 
 FULL = Plan(
     windows=4,
+    more_windows=3,
     one_seconds=2,
     many_seconds=3,
     many_exchanges=30_000,
     rounds=2,
     fill_to=MEMORY_AFTER,
     catch_up_seconds=150,
-    limit_seconds=400,
+    limit_seconds=520,
     drain_seconds=1,
     big_bodies=2,
+    scale_to=2,
 )
 QUICK = Plan(
     windows=2,
+    more_windows=1,
     one_seconds=1,
     many_seconds=1,
     many_exchanges=10_000,
     rounds=1,
     fill_to=0,
-    catch_up_seconds=25,
-    limit_seconds=58,
+    catch_up_seconds=60,
+    limit_seconds=160,
 )
+SOAK_RATE = 1_000.0
+"""Exchanges a second that a soak may count on, in making and recording them."""
 
 
 def window_seconds(plan: Plan, rate: float) -> int:

@@ -1,162 +1,43 @@
-"""What was measured and what is made of it: best windows, ratios, what was missed, one Markdown page. Pure."""
+"""One Markdown page of a run, ratios first. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from bench.backlog import BIG_BYTES, Drain
-from bench.plan import DRAIN_MUST, JSON_MUST, MEMORY_AFTER, MEMORY_MUST_MB, RECORDER_MUST_MB, SSE_MUST
-from bench.processes import Memory
-
-NGINX, VERBATIM = "nginx", "Verbatim"
-MANY, STEADY, ONE, PACED = (
-    "JSON, 50 connections",
-    "JSON, 50 connections, paced",
-    "JSON, 1 connection",
-    "SSE, paced",
+from bench.backlog import BIG_BYTES
+from bench.goals import figures
+from bench.loads import (
+    COMPARED,
+    DIRECT,
+    LATENCIES,
+    LITELLM,
+    MANY,
+    NGINX,
+    ONE,
+    PACED,
+    USUAL,
+    VERBATIM,
 )
+from bench.plan import DRAIN_MUST, JSON_MUST, MEMORY_MUST_MB, RECORDER_MUST_MB, SSE_MUST
+from bench.results import Results
+
 NEAR_LIMIT = 0.9
 """Share of a core from which on a helper of the run may have been what was measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One window of one side."""
-
-    kind: str
-    side: str
-    units: int
-    """Answers, or chunks."""
-    seconds: float
-    cpu_seconds: float
-    """Of the worker."""
-    p50_ms: float
-    p99_ms: float
-    """Whole answers; for streams the time to the first byte."""
-    helpers: dict[str, float]
-    """Share of a core that each helper took: upstream, client."""
-    reads: int = 0
-    """Of the streaming client."""
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU per unit."""
-        return self.cpu_seconds * 1e6 / max(1, self.units)
-
-    @property
-    def rate(self) -> float:
-        """Units a second."""
-        return self.units / self.seconds
-
-    @property
-    def busy(self) -> float:
-        """Share of a core that the worker took."""
-        return self.cpu_seconds / self.seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What was sent through Verbatim, and what its record holds."""
-
-    answered: int
-    """Whole answers that clients got."""
-    sent: int
-    """Requests that clients began; the difference was given up when a window's time was over."""
-    accepted: int
-    """Exchanges that the worker counted."""
-    recorded: int
-    """Distinct exchanges that the console lists."""
-    completed: int
-    """Those with the outcome `completed`."""
-    dropped: int
-    """What the worker says it could not record."""
-    catch_up_seconds: float
-    """From the last answer until the record was whole, or until the wait was given up."""
-
-    def complaints(self) -> list[str]:
-        """What is wrong with it, one line each."""
-        found: list[str] = []
-        if self.recorded != self.accepted:
-            found.append(f"{self.accepted} exchanges were accepted, {self.recorded} are recorded")
-        if self.completed < self.answered:
-            found.append(
-                f"clients got {self.answered} whole answers, {self.completed} exchanges are recorded as completed"
-            )
-        if not self.answered <= self.accepted <= self.sent:
-            found.append(f"{self.accepted} exchanges for {self.answered} to {self.sent} requests")
-        if self.dropped:
-            found.append(f"{self.dropped} exchanges were dropped")
-        return found
-
-
-@dataclass(slots=True)
-class Results:
-    """All of one run."""
-
-    machine: list[tuple[str, str]] = field(default_factory=list)
-    windows: list[Window] = field(default_factory=list)
-    count: Count | None = None
-    memory: Memory | None = None
-    memory_after: int = 0
-    """Exchanges that the worker had had when its memory was read."""
-    drain: Drain | None = None
-    recorder_memory: Memory | None = None
-    """Of the recorder, after bodies of 100 MB."""
-    all_in: list[tuple[str, float]] = field(default_factory=list)
-    """CPU in microseconds an exchange over the whole run, by process."""
-    complaints: list[str] = field(default_factory=list)
-    """What went wrong on the way: errors of clients, answers with other bytes."""
-    is_quick: bool = False
-
-    def of(self, kind: str, side: str) -> list[Window]:
-        """One side's windows of a kind."""
-        return [window for window in self.windows if (window.kind, window.side) == (kind, side)]
-
-    def best(self, kind: str, side: str) -> Window:
-        """The window with the least CPU per unit."""
-        return min(self.of(kind, side), key=lambda window: window.cpu_us)
-
-    def ratio(self, kind: str) -> float:
-        """Verbatim's best CPU per unit over nginx's."""
-        return self.best(kind, VERBATIM).cpu_us / self.best(kind, NGINX).cpu_us
-
-
-def missed(results: Results) -> list[str]:
-    """What must hold and does not, one line each."""
-    found = list(results.complaints)
-    for kind, must in ((MANY, JSON_MUST), (PACED, SSE_MUST)):
-        if results.ratio(kind) > must:
-            found.append(f"{kind}: {results.ratio(kind):.2f} times nginx's CPU, at most {must} are allowed")
-    if results.memory is not None and results.memory.rss_mb > MEMORY_MUST_MB:
-        found.append(
-            f"the worker holds {results.memory.rss_mb:.0f} MB, at most {MEMORY_MUST_MB:.0f} are allowed"
-        )
-    if results.drain is not None and results.drain.rate < DRAIN_MUST:
-        found.append(
-            f"the recorder takes {results.drain.rate:,.0f} exchanges/s, {DRAIN_MUST:,.0f} are needed"
-        )
-    if results.recorder_memory is not None and results.recorder_memory.peak_rss_mb > RECORDER_MUST_MB:
-        held_mb = results.recorder_memory.peak_rss_mb
-        found.append(f"the recorder held {held_mb:.0f} MB, at most {RECORDER_MUST_MB:.0f} are allowed")
-    if not results.is_quick and results.memory_after < MEMORY_AFTER:
-        found.append(f"memory was read after {results.memory_after} exchanges, {MEMORY_AFTER} are needed")
-    return found + (results.count.complaints() if results.count else ["the record was not counted"])
+_LIMITS = {MANY: f"{JSON_MUST:g}", PACED: f"{SSE_MUST:g}"}
 
 
 def render(results: Results) -> str:
-    """The Markdown page, ratios first."""
-    return "\n".join(
-        [
-            *_ratios(results),
-            "",
-            *_windows(results),
-            "",
-            *_record(results),
-            "",
-            *_warnings(results),
-            *_machine(results),
-        ]
-    )
+    """The Markdown page."""
+    parts = [
+        _ratios(results),
+        _goals(results),
+        _latency(results),
+        _peers(results),
+        _windows(results),
+        _record(results),
+        _processes(results),
+        _warnings(results),
+        _machine(results),
+    ]
+    return "\n".join("\n".join([*part, ""]) for part in parts if part)
 
 
 def _ratios(results: Results) -> list[str]:
@@ -164,17 +45,21 @@ def _ratios(results: Results) -> list[str]:
         "# What recording costs, beside nginx",
         "",
         "CPU (user and system) of Verbatim's worker, which records every exchange, against that of nginx's worker,"
-        " which records nothing: best window of each, taken in turn in one run. [How it is measured](README.md).",
+        " which records nothing: best window of each, taken in turn in one run. [How it is measured](README.md)."
+        " The run fails above `at most`.",
+        "",
+        "![Ratios](latest.svg)",
         "",
         "| | Verbatim / nginx | at most | Verbatim | nginx |",
         "|---|---|---|---|---|",
     ]
-    for kind, must in ((MANY, f"{JSON_MUST:g}"), (PACED, f"{SSE_MUST:g}"), (STEADY, "-"), (ONE, "-")):
-        unit = "chunk" if kind == PACED else "exchange"
-        ours, theirs = results.best(kind, VERBATIM).cpu_us, results.best(kind, NGINX).cpu_us
-        lines.append(
-            f"| CPU per {unit}: {kind} | **{results.ratio(kind):.2f}** | {must} | {ours:.1f} µs | {theirs:.1f} µs |"
-        )
+    for load in COMPARED:
+        if results.has(load, VERBATIM, NGINX):
+            ours, theirs = results.best(load, VERBATIM).cpu_us, results.best(load, NGINX).cpu_us
+            lines.append(
+                f"| CPU per {load.unit}: {load.name} | **{results.ratio(load):.2f}** | {_LIMITS.get(load, '-')} |"
+                f" {ours:.1f} µs | {theirs:.1f} µs |"
+            )
     if results.memory is not None:
         pss = "" if results.memory.pss_mb is None else f" ({results.memory.pss_mb:.0f} MB its own share, PSS)"
         lines.append(
@@ -184,24 +69,83 @@ def _ratios(results: Results) -> list[str]:
     return lines
 
 
+def _goals(results: Results) -> list[str]:
+    lines = ["## Beside the goals", "", "| | measured | goal | must | holds |", "|---|---|---|---|---|"]
+    for each in figures(results):
+        value = "-" if each.value is None else each.told(each.value)
+        lines.append(
+            f"| {each.name} | {value} | {each.told(each.goal)} | {each.told(each.must)} | {each.verdict} |"
+        )
+    return lines
+
+
+def _latency(results: Results) -> list[str]:
+    lines = [
+        "## Latency",
+        "",
+        "Added to a direct call's, the recorder held meanwhile; for paced streams the time to the first byte, the"
+        " recorder at work. The least p50 and the least p99 of all windows.",
+        "",
+        "| | direct: p50 | p99 | nginx adds: p50 | p99 | Verbatim adds: p50 | p99 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for load in (*LATENCIES, PACED):
+        if results.has(load, DIRECT, NGINX, VERBATIM):
+            shown = [results.latency_ms(load, DIRECT)]
+            shown += [results.added_ms(load, side) for side in (NGINX, VERBATIM)]
+            cells = " | ".join(f"{value:.3f} ms" for pair in shown for value in pair)
+            lines.append(f"| {load.name} | {cells} |")
+    return lines if len(lines) > 6 else []
+
+
+def _peers(results: Results) -> list[str]:
+    sides = [side for side in (NGINX, VERBATIM, USUAL, LITELLM) if results.has(MANY, side)]
+    if len(sides) < 3:
+        return []
+    lines = [
+        "## Beside others",
+        "",
+        "CPU of each one's worker; only Verbatim records.",
+        "",
+        f"| | {' | '.join(sides)} |",
+        f"|---|{'---|' * len(sides)}",
+    ]
+    for load in (MANY, ONE, PACED):
+        cells = []
+        for side in sides:
+            if not results.has(load, side):
+                cells.append("-")
+                continue
+            times = results.ratio(load, side, VERBATIM)
+            cells.append(
+                f"{results.best(load, side).cpu_us:,.1f} µs, **{times:.{1 if times < 10 else 0}f}×**"
+            )
+        lines.append(f"| CPU per {load.unit}: {load.name} | {' | '.join(cells)} |")
+    return lines
+
+
 def _windows(results: Results) -> list[str]:
     lines = [
+        "## All windows",
+        "",
         "| | | rate | worker's core | CPU per unit, all windows | p50 | p99 |",
         "|---|---|---|---|---|---|---|",
     ]
-    for kind in (MANY, STEADY, ONE, PACED):
-        for side in (NGINX, VERBATIM):
-            best = results.best(kind, side)
-            every = ", ".join(f"{window.cpu_us:.1f}" for window in results.of(kind, side))
+    for load in (*COMPARED, *LATENCIES):
+        for side in (DIRECT, NGINX, VERBATIM, USUAL, LITELLM):
+            if not results.has(load, side):
+                continue
+            best = results.best(load, side)
+            every = ", ".join(f"{window.cpu_us:.1f}" for window in results.of(load, side))
             lines.append(
-                f"| {kind} | {side} | {best.rate:,.0f}/s | {best.busy:.0%} | {every} µs |"
+                f"| {load.name} | {side} | {best.rate:,.0f}/s | {best.busy:.0%} | {every} µs |"
                 f" {best.p50_ms:.2f} ms | {best.p99_ms:.2f} ms |"
             )
-    return [*lines, "", "p50 and p99 are of whole answers, for SSE of the time to the first byte."]
+    return [*lines, "", "p50 and p99 are of whole answers, for paced streams of the time to the first byte."]
 
 
 def _record(results: Results) -> list[str]:
-    lines: list[str] = []
+    lines = ["## The record", ""]
     if (count := results.count) is not None:
         lines += [
             f"Recorded: {count.recorded:,} exchanges of {count.accepted:,} accepted; {count.completed:,} completed for"
@@ -213,7 +157,8 @@ def _record(results: Results) -> list[str]:
         cpu = ", ".join(f"{name} {us:.0f} µs" for name, us in drain.cpu_us.items())
         lines += [
             "",
-            f"Drain: one recorder took a backlog of {drain.exchanges:,} JSON exchanges in {drain.seconds:.1f} s,"
+            f"Drain: with the recorder held, the worker took {drain.made_rate:,.0f} exchanges/s into its journal; then"
+            f" one recorder took these {drain.exchanges:,} out of it in {drain.seconds:.1f} s,"
             f" **{drain.rate:,.0f}/s** (at least {DRAIN_MUST:,.0f} are needed); CPU per exchange: {cpu}.",
         ]
     if results.recorder_memory is not None:
@@ -225,13 +170,46 @@ def _record(results: Results) -> list[str]:
         ]
     if results.all_in:
         parts = ", ".join(f"{name} {us:.0f} µs" for name, us in results.all_in)
-        lines += ["", f"CPU per exchange over the whole run, streams of 100 chunks included: {parts}."]
+        lines += [
+            "",
+            f"CPU per exchange over the whole run, streams of 100 chunks and requests of 1 MB included: {parts}.",
+        ]
     return lines
+
+
+def _processes(results: Results) -> list[str]:
+    lines = ["## Processes", ""]
+    if len(results.soaked) > 1:
+        told = ", ".join(f"{each.memory.rss_mb:.1f} MB after {each.exchanges:,}" for each in results.soaked)
+        lines += [f"Memory of the worker: {told} exchanges.", ""]
+    if results.scaled:
+        one = results.scaled[0].rate
+        told = "; ".join(
+            f"`VERBATIM_WORKERS={each.workers}` {each.rate:,.0f}/s (**{each.rate / one:.2f}×**),"
+            f" {each.cpu_us:.1f} µs each"
+            for each in results.scaled
+        )
+        lines += [
+            f"JSON exchanges with more workers: {told}. Client and upstream share the cores with them, so this is"
+            " less than workers with cores of their own would bring; the CPU of each exchange tells what they cost"
+            " each other.",
+            "",
+        ]
+    if results.started is not None:
+        idle = results.started.idle_pss_mb
+        lines.append(
+            f"`verbatim proxy` answers after {results.started.proxy_cpu_seconds:.2f} s of CPU;"
+            f" `verbatim serve`, idle, holds {'?' if idle is None else f'{idle:.0f}'} MB (PSS of all its processes"
+            " but PostgreSQL)."
+        )
+    return lines if len(lines) > 2 else []
 
 
 def _warnings(results: Results) -> list[str]:
     lines: list[str] = []
     for window in results.windows:
+        if window.side == DIRECT:
+            continue
         for helper, share in window.helpers.items():
             if share > NEAR_LIMIT and window.busy < NEAR_LIMIT:
                 lines.append(
@@ -243,8 +221,8 @@ def _warnings(results: Results) -> list[str]:
         for name in ("upstream", "client")
         if results.windows
     ]
-    return [f"Helpers: {', '.join(shares)}.", "", *([*lines, ""] if lines else [])]
+    return [f"Helpers: {', '.join(shares)}.", *(["", *lines] if lines else [])]
 
 
 def _machine(results: Results) -> list[str]:
-    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in results.machine), ""]
+    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in results.machine)]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import string
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.payloads import COUNTER_DIGITS
 
+_PLAIN = frozenset(string.ascii_letters + string.digits + " ")
+"""What a Lua literal holds as it is."""
 _MARK = "VERBATIM-BENCH "
 _SCRIPT = """
 local before = %(before)s
@@ -62,7 +65,7 @@ def version(wrk: str) -> str:
 
 def lua_string(data: bytes) -> str:
     """Bytes as a Lua literal."""
-    return '"' + "".join(f"\\{each:03d}" for each in data) + '"'
+    return '"' + "".join(chr(each) if chr(each) in _PLAIN else f"\\{each:03d}" for each in data) + '"'
 
 
 def script(parts: tuple[bytes, bytes], start: int, pause_ms: int = 0) -> str:

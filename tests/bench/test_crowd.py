@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from bench.crowd import Crowd, CrowdResult, events_of
+from bench.loads import NGINX, VERBATIM
 from bench.many import SPACING_SECONDS, Many, Side, render, upstream
 from bench.payloads import chunked, request_parts, stream_head
-from bench.report import NGINX, VERBATIM
 
 EVENTS = 3
 

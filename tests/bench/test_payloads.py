@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import httptools
+import pytest
 
 from bench import payloads
 from bench.upstream import prebuilt_chunks
@@ -33,6 +34,16 @@ def test_a_request_has_13_fields_and_1870_bytes_of_json_with_its_number() -> Non
     assert request.is_whole
     assert len(request.fields) == 13
     assert len(request.body) == payloads.REQUEST_BODY_BYTES
+    assert "Question 000000000042:" in json.loads(request.body)["messages"][1]["content"]
+
+
+@pytest.mark.parametrize("body_bytes", [100_000, 1_000_000])
+def test_a_large_request_has_the_size_that_it_is_named_for(body_bytes: int) -> None:
+    request = _Request()
+    parts = payloads.request_parts("127.0.0.1:1", stream=False, upstream="large", body_bytes=body_bytes)
+    httptools.HttpRequestParser(request).feed_data(payloads.numbered(parts, 42))
+    assert request.is_whole
+    assert len(request.body) == body_bytes
     assert "Question 000000000042:" in json.loads(request.body)["messages"][1]["content"]
 
 
