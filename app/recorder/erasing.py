@@ -63,10 +63,12 @@ class Told(Protocol):
 
 @dataclass(slots=True)
 class _Look:
-    """Erasures that were first seen together, and the segments that were on the disk then."""
+    """Erasures that were first seen together, and the segments that have to go."""
 
     erasures: set[uuid.UUID]
     names: set[str]
+    """Those that were on the disk then; once they are gone, those with further frames of what was in them."""
+    is_last: bool = False
 
 
 class DiskErasing:
@@ -95,10 +97,14 @@ class DiskErasing:
     def _is_clear(self, look: _Look) -> bool:
         """Whether nothing that was on the disk then is there now, carried or not."""
         known = self._segments.values()
-        look.names |= {each.name for each in known if any(one.name in look.names for one in each.sources)}
-        if look.names.intersection(self._files.written()):
-            return False
-        return not any(each.holds_erased for each in known)
+        if not look.is_last:
+            look.names |= {each.name for each in known if any(one.name in look.names for one in each.sources)}
+            if look.names.intersection(self._files.written()):
+                return False
+            # What began in one of them is settled by now, so that its last segments are marked.
+            look.is_last = True
+            look.names = {each.name for each in known if each.holds_erased}
+        return not look.names.intersection(self._files.written())
 
     async def _empty_quarantine(self) -> tuple[Counter[uuid.UUID], int]:
         """Removes what is erased; gives how much of each erasure, and how many files cannot be read."""

@@ -184,6 +184,27 @@ async def test_an_erasure_by_id_is_done_although_its_segment_was_half_let_go(
     assert disk_holds(folder) == []
 
 
+async def test_a_user_who_goes_on_for_ever_holds_up_no_other_erasure(
+    folder: Path, rows: Rows, erasures: Erasures
+) -> None:
+    writer = open_writer(folder, segment_bytes=3_000)
+    async with recording(RecorderOptions(folder, rows.url, "host")) as status:
+        write_exchange(writer, asked(b"harmless"), user="ben")
+        await until(lambda: _has(rows, 1))
+        await erasures.request(Target(1, "user", "ann", utc_now() + datetime.timedelta(days=1)))
+        asking = await erasures.request(Target(1, "user", "ben"))
+
+        async def is_done() -> bool:
+            write_exchange(writer, asked(), user="ann")
+            found = await erasures.get(asking.id)
+            return found is not None and found.state == "done" and bool(found.recorders)
+
+        await until(is_done, 18.0)
+        assert status.erased > 20
+        writer.close()
+    assert await rows.count() == 0
+
+
 async def test_every_recorder_is_waited_for(
     folder: Path, rows: Rows, erasures: Erasures, tmp_path: Path
 ) -> None:
