@@ -184,6 +184,34 @@ async def test_an_erasure_by_id_is_done_although_its_segment_was_half_let_go(
     assert disk_holds(folder) == []
 
 
+async def test_the_last_frames_are_waited_for_wherever_they_stand(
+    folder: Path, rows: Rows, erasures: Erasures
+) -> None:
+    writer = open_writer(folder, segment_bytes=3_000)
+    async with recording(RecorderOptions(folder, rows.url, "host")) as status:
+        stream = Exchange(writer, user="ann")
+        stream.ask(asked())
+        stream.head()
+        write_exchange(writer)
+        await until(lambda: _has(rows, 1))
+        asking = await erasures.request(Target(1, "user", "ann"))
+        await asyncio.sleep(2.5)  # it was seen
+        for _ in range(30):
+            stream.tell(b"x" * 200)
+            await asyncio.sleep(0.01)
+        other = Exchange(writer, user="ben")  # holds the segment in which the stream ends
+        stream.tell(CANARY)
+        stream.end()
+        await until(lambda: _is(status.erased == 1))
+        await asyncio.sleep(4)
+        assert len(disk_holds(folder)) == 1
+        assert (await erasures.get(asking.id)).state == "waiting"  # type: ignore[union-attr]
+        other.end()
+        writer.close()
+        await done(erasures, asking.id)
+        assert disk_holds(folder) == []
+
+
 async def test_a_user_who_goes_on_for_ever_holds_up_no_other_erasure(
     folder: Path, rows: Rows, erasures: Erasures
 ) -> None:
