@@ -18,9 +18,10 @@ from app.cli.listeners import bind
 from app.cli.process import forbid_core_dumps, raise_file_limit
 from app.cli.supervisor import ChildSpec, Supervisor
 from app.config import Settings, forget_secrets
+from app.config.settings import LOOPBACK_HOSTS
 from app.errors import ConfigError
 from app.recorder.price_file import own_prices
-from app.telemetry.logs import setup_logging
+from app.telemetry.logs import event_logger, setup_logging
 from app.telemetry.metrics import MetricsMap
 
 STOP_GRACE_SECONDS = 10.0
@@ -62,6 +63,7 @@ def run_parts(settings: Settings, parts: set[Part], *, with_database: bool = Fal
         if Part.CONSOLE in parts
         else []
     )
+    _warn_if_open(settings, parts)
     url = _database_url(settings) if parts != {Part.PROXY} else ""
     pages = MetricsMap(settings.workers)
     specs: list[ChildSpec] = []
@@ -76,6 +78,13 @@ def run_parts(settings: Settings, parts: set[Part], *, with_database: bool = Fal
     _import_shared(parts)
     print_started(settings, Started(proxy_sockets, console_sockets, embedded=embedded))
     sys.exit(Supervisor(specs, settings.log_level).run())
+
+
+def _warn_if_open(settings: Settings, parts: set[Part]) -> None:
+    """Whoever reaches the proxy may use it: it asks for no credential of its own."""
+    if Part.PROXY in parts and settings.host not in LOOPBACK_HOSTS:
+        advice = "let a firewall or an inner network say who reaches it, or set VERBATIM_HOST"
+        event_logger("supervisor").warning("open_to_others", host=settings.host, advice=advice)
 
 
 def _import_shared(parts: set[Part]) -> None:

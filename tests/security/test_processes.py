@@ -55,6 +55,14 @@ async def test_a_running_verbatim_shows_no_secret_and_leaves_no_core(tmp_path):
         assert await asyncio.to_thread(is_refused, product.port)
 
 
+@pytest.mark.timeout(90)
+async def test_a_proxy_that_others_reach_says_so_at_its_start(tmp_path):
+    for host, told in (("0.0.0.0", True), ("127.0.0.1", False)):
+        folder = tmp_path / host
+        async with running_product(folder / "data", "proxy", host=host, wait_for="proxy") as product:
+            assert ("open_to_others" in product.log.read_text()) is told
+
+
 def family(parent: int) -> list[int]:
     """A process and all below it."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
