@@ -120,8 +120,12 @@ def preview(messages: Sequence[Message]) -> str:
     for message in messages:
         if text := message["text"] or message["refusal"]:
             parts.append(text[: 2 * PREVIEW_CHARACTERS])
-        parts += [f"{call['name']}({call['arguments'] or ''})" for call in message["tool_calls"]]
+        parts += [_called(call)[: 2 * PREVIEW_CHARACTERS] for call in message["tool_calls"]]
         if not parts:
             parts += [f"[{part.get('type')}]" for part in message["parts"] if isinstance(part, dict)]
     said = " ".join(" ".join(parts).split())
     return said if len(said) <= PREVIEW_CHARACTERS else said[: PREVIEW_CHARACTERS - 1] + "…"
+
+
+def _called(call: Message) -> str:
+    return f"{call['name'] or '?'}({call['arguments'] or ''})"

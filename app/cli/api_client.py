@@ -14,6 +14,7 @@ from app.cli.console_token import known_console_token
 from app.config import Settings
 from app.config.settings import LOOPBACK_HOSTS, WILDCARD_HOSTS
 from app.errors import ConfigError, ConsoleRefusedError, ConsoleUnreachableError
+from app.export.plain_text import plain_line
 
 if TYPE_CHECKING:
     import httpx
@@ -137,4 +138,5 @@ def _refusal(status: int, body: bytes) -> ConsoleRefusedError:
         message, code = str(told["message"]), str(told["code"])
     except (ValueError, KeyError, TypeError):
         message, code = "it is no console of Verbatim's", ""
-    return ConsoleRefusedError(f"{status} {message}", status, code)
+    # Whatever answers there, a terminal is not steered by it.
+    return ConsoleRefusedError(plain_line(f"{status} {message}"), status, code)

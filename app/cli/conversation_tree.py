@@ -95,7 +95,7 @@ def _said(node: Node) -> Iterator[str]:
             if text:
                 yield text
         for call in message["tool_calls"]:
-            yield f"{call['name']}({call['arguments'] or ''})"
+            yield f"{call['name'] or '?'}({call['arguments'] or ''})"
         if not message["text"]:
             yield from (f"[{part['type']}]" for part in message["parts"] if _is_other(part))
 

@@ -211,6 +211,7 @@ async def test_a_tail_on_a_terminal_is_a_line_each(console):
     ("arguments", "code", "told"),
     [
         (("list", "--status", "x"), 1, "answered with an error: 400 status"),
+        (("list", "--status", "\x1b[2J\n"), 1, "answered with an error: 400 status"),
         (("list", "--sort", "size"), 1, "answered with an error: 400 sort"),
         (("list", "--tag", "=x"), 2, "--tag =x: takes NAME=VALUE"),
         (("list", "--where", "status=200"), 2, "--where status=200: takes request.PATH or response.PATH"),
@@ -229,6 +230,7 @@ async def test_what_is_wrong_is_one_line(console, arguments, code, told):
     assert (done.code, done.output) == (code, b"")
     assert done.errors.count("\n") == 1
     assert told in done.errors
+    assert steering(done.errors) == []
 
 
 async def test_the_local_console_and_its_token_are_found_in_the_data_directory(console, tmp_path):
