@@ -26,7 +26,7 @@ JOIN tombstones AS t
 ORDER BY t.erasure_id
 LIMIT 1;
 
--- progress: What recorders did for erasures, and which lived lately and did nothing yet (erasures, seconds).
+-- progress: What recorders that did something, or were seen within a month, did for erasures (erasures, seconds).
 SELECT
     w.id AS erasure_id, r.id AS recorder_id, r.host, r.last_seen, p.done_at,
     r.last_seen > clock_timestamp() - make_interval(secs => $2::float8) AS is_live,
@@ -35,6 +35,7 @@ SELECT
 FROM unnest($1::uuid[]) AS w (id)
 CROSS JOIN recorders AS r
 LEFT JOIN erasure_progress AS p ON p.erasure_id = w.id AND p.recorder_id = r.id
+WHERE p.recorder_id IS NOT NULL OR r.last_seen > clock_timestamp() - interval '30 days'
 ORDER BY w.id, r.id;
 
 -- project_of: The project of an exchange.
