@@ -184,6 +184,31 @@ async def test_an_erasure_by_id_is_done_although_its_segment_was_half_let_go(
     assert disk_holds(folder) == []
 
 
+async def test_a_conversation_goes_with_what_its_journal_still_has_of_it(
+    folder: Path, rows: Rows, erasures: Erasures
+) -> None:
+    writer = open_writer(folder)
+    async with recording(RecorderOptions(folder, rows.url, "host")):
+        first = write_exchange(writer, asked(b"canary-4711 one"))
+        kept = write_exchange(writer, asked(b"harmless"))
+        await until(lambda: _has(rows, 2))
+        told = json.loads(ANSWER)["choices"][0]["message"]
+        talk = [*json.loads(first.request)["messages"], told, {"role": "user", "content": "and canary-4711"}]
+        late = Exchange(writer)
+        late.ask(json.dumps({"model": "m", "messages": talk}).encode())
+        late.head()
+        asking = await erasures.request(Target(1, "conversation", str(uuid.UUID(bytes=first.id))))
+        await asyncio.sleep(3)
+        assert (await erasures.get(asking.id)).state == "erasing"  # type: ignore[union-attr]
+        late.tell(ANSWER)
+        late.end()
+        writer.close()
+        receipt = await done(erasures, asking.id)
+    assert (receipt.counts["exchanges"], receipt.recorders[0].stopped) == (1, 1)
+    await rows.check_recorded([kept])
+    assert await places_of(rows.url, CANARY.decode()) == disk_holds(folder) == []
+
+
 async def test_the_last_frames_are_waited_for_wherever_they_stand(
     folder: Path, rows: Rows, erasures: Erasures
 ) -> None:
