@@ -22,6 +22,7 @@ from bench.loads import (
     VERBATIM,
     Load,
 )
+from bench.main import PAGES, options, planned
 from bench.plan import FULL, MEMORY_AFTER, QUICK, window_seconds
 from bench.plot import charts_of, draw
 from bench.processes import Memory
@@ -207,3 +208,33 @@ def test_the_picture_is_an_svg_whose_bars_are_as_long_as_their_values() -> None:
     root = ElementTree.fromstring(draw(results))
     assert root.tag.endswith("svg")
     assert "2.00" in [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_readme_tells_the_goals_that_the_page_is_set_beside() -> None:
+    readme = (PAGES / "README.md").read_text()
+    for each in figures(_results()):
+        assert f"| {each.name} | {each.told(each.goal)} | {each.told(each.must)} |" in readme
+
+
+def test_the_readme_tells_every_option() -> None:
+    readme = (PAGES / "README.md").read_text()
+    for action in options()._actions:
+        if action.dest != "help":
+            assert action.option_strings[0] in readme
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more_seconds", "scale_to"),
+    [
+        ([], 0, 2),
+        (["--workers", "1"], 0, 1),
+        (["--soak", "1000000"], 1_000, 2),
+        (["--peer", "litellm"], 180, 2),
+    ],
+)
+def test_options_make_a_plan_with_time_for_it(
+    arguments: list[str], more_seconds: float, scale_to: int
+) -> None:
+    plan = planned(options().parse_args(arguments))
+    assert plan.limit_seconds == FULL.limit_seconds + more_seconds
+    assert plan.scale_to == scale_to
