@@ -43,8 +43,6 @@ def exchange_routes(store: StoreQuery, read_messages: MessageReader) -> APIRoute
         it is there.
         """
         wanted = parameters.filter()
-        if wanted.q is not None and parameters.sort != "started_at":
-            raise ApiError(400, "sort: what q finds comes in the order of time", param="sort")
         found = await store.list_exchanges(
             wanted, parameters.limit, parameters.after, parameters.order, parameters.sort
         )

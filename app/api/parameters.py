@@ -126,8 +126,8 @@ class ListParameters(FilterParameters):
     )
     sort: Literal["started_at", "duration_ms", "total_tokens", "cost"] = Field(
         "started_at",
-        description="Sorted by anything but time, exchanges of which the value is unknown are left out; what `q` finds "
-        "comes in the order of time.",
+        description="Sorted by anything but time, exchanges of which the value is unknown are left out; with `q`, at "
+        "most 2,000 can be sorted so.",
     )
     count: bool = Field(False, description="Gives `total`, up to 10,000.")
 

@@ -63,11 +63,12 @@ def search(
     asked: Asked,
     words: Annotated[str, typer.Argument(help='What to look for; "a phrase" in quotes, -word for not.')],
     limit: Limit = 20,
+    sort: Sort = None,
     order: Order = None,
     count: Count = False,
 ) -> None:
     """Search everything that was said, in either direction and any script; `search rebuild` makes the search anew."""
-    parameters = [("q", words), *asked.filters, *_given(order=order)]
+    parameters = [("q", words), *asked.filters, *_given(sort=sort, order=order)]
     if count:
         print_count(asked, parameters)
     else:

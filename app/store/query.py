@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import uuid
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -17,8 +18,9 @@ from app.store.erasing.requests import Erasures
 from app.store.filter import Filter, Order
 from app.store.filters.errors import FilterError
 from app.store.metadata import MetadataWriter
+from app.store.pages.matching import FEW
 from app.store.pages.walking import COUNT_SECONDS, COUNTED_MOST, count_rows, find_rows
-from app.store.pages.wanted import NOWHERE, Sort, Wanted
+from app.store.pages.wanted import COLUMNS, NOWHERE, Rows, Sort, Wanted
 from app.store.pieces import decode_chunk_times
 from app.store.pool import Pool
 from app.store.record import ChunkTime
@@ -86,7 +88,8 @@ class Query:
     ) -> Page:
         """The page of at most `limit` (1 to PAGE_MAX) exchanges that follow `after`, with previews.
 
-        Raises TermsError where the filter's `q` cannot be read, FilterError where there is nothing to go on behind.
+        Raises TermsError where the filter's `q` cannot be read, FilterError where there is nothing to go on behind, or
+        too much says what is to be sorted.
         Sorted by anything but time, exchanges of which the value is unknown are left out.
         """
         limit = min(max(limit, 1), PAGE_MAX)
@@ -95,14 +98,17 @@ class Query:
             page = self._page(wanted, projects, limit, after if sort == "started_at" else None, order)
             if page is None:
                 return Page([], has_more=False)
-            if wanted.q is not None:
-                return await self._search(connection, page, projects)
             if sort != "started_at":
                 page = dataclasses.replace(page, sort=sort, after=await self._place(connection, after, sort))
-            found = await find_rows(connection, page)
+            is_searched = wanted.q is not None
+            found = await (self._hits if is_searched else find_rows)(connection, page)
             previews = await self._previews(connection, found.rows)
+            snippets = None
+            if is_searched:
+                keys = [(row["project_id"], row["id"]) for row in found.rows]
+                snippets = await self._searched.snippets(connection, parse_terms(wanted.q or ""), keys)
         exchanges = [_exchange(row, projects, previews) for row in found.rows]
-        return Page(exchanges, found.has_more, resume_after=found.resume_after)
+        return Page(exchanges, found.has_more, snippets, found.resume_after)
 
     async def count_exchanges(self, wanted: Filter) -> int | None:
         """How many exchanges are wanted, at most COUNTED_MOST + 1; None where that takes too long."""
@@ -278,16 +284,26 @@ class Query:
                 return None, None
             return row, await connection.fetchrow(self._sql["transcript"], row["project_id"], exchange_id)
 
-    async def _search(self, connection: Connection, page: Wanted, projects: dict[int, str]) -> Page:
-        terms = parse_terms(page.filter.q or "")
-        found = await self._searched.find(connection, page)
-        rows = await self._rows(connection, found.ids)
-        rows.sort(key=lambda row: row["id"].bytes, reverse=page.order == "desc")
-        previews = await self._previews(connection, rows)
-        places = [(row["project_id"], row["id"]) for row in rows]
-        snippets = await self._searched.snippets(connection, terms, places)
-        exchanges = [_exchange(row, projects, previews) for row in rows]
-        return Page(exchanges, found.has_more, snippets, found.resume_after)
+    async def _hits(self, connection: Connection, page: Wanted) -> Rows:
+        """The rows of a page of what says the words. Raises FilterError where too many are to be sorted."""
+        is_down = page.order == "desc"
+        if page.sort == "started_at":
+            found = await self._searched.find(connection, page)
+            rows = await self._rows(connection, found.ids)
+            rows.sort(key=lambda row: row["id"].bytes, reverse=is_down)
+            return Rows(rows, found.has_more, found.resume_after)
+        found = await self._searched.find(connection, dataclasses.replace(page, limit=FEW))
+        if found.has_more:
+            raise FilterError(
+                "sort", f"more than {FEW:,} exchanges say this: ask for less, or by started_at", ""
+            )
+        column = COLUMNS[page.sort]
+        rows = [row for row in await self._rows(connection, found.ids) if row[column] is not None]
+        placed = sorted((((row[column], row["id"]), row) for row in rows), key=itemgetter(0), reverse=is_down)
+        if (after := page.after) != NOWHERE:
+            placed = [each for each in placed if (each[0] < after if is_down else each[0] > after)]
+        rows = [row for _, row in placed]
+        return Rows(rows[: page.limit], has_more=len(rows) > page.limit)
 
     async def _rows(self, connection: Connection, ids: list[uuid.UUID]) -> list[asyncpg.Record]:
         """Exchanges by their ids, in no order."""

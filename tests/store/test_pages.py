@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import app.store.query
 from app.clock import monotonic_ns, utc_now
 from app.store.filter import HIGHEST_ID, LOWEST_ID, Filter, Order
+from app.store.filters.errors import FilterError
 from app.store.filters.reading import read_filter
 from app.store.ingest import Ingest
 from app.store.pages import walking
@@ -151,6 +153,32 @@ async def test_what_says_some_words_is_counted_and_capped(
     assert await query.count_exchanges(wanted(q="katze")) == 4
     monkeypatch.setattr(app.store.query, "COUNT_SECONDS", -1)
     assert await query.count_exchanges(wanted(q="katze")) is None
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("sort", ["duration_ms", "total_tokens", "cost"])
+async def test_what_says_some_words_is_sorted_as_all_else_is(
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch, sort: Sort, order: Order
+) -> None:
+    records = [made(number) for number in range(9)]
+    said = [dataclasses.replace(content(b"a", b"b"), said=["katze"]) for _ in records]
+    await ingest.deliver(
+        [dataclasses.replace(each, content=what) for each, what in zip(records, said, strict=True)]
+    )
+    query, found, after = Query(pool), list[uuid.UUID](), None
+    while True:
+        page = await query.list_exchanges(wanted(q="katze"), 2, after, order, sort)
+        found += [each.id for each in page.exchanges]
+        assert page.snippets is not None
+        if not page.has_more:
+            break
+        after = found[-1]
+    everything = await query.list_exchanges(Filter(), 100, None, order, sort)
+    assert found == [each.id for each in everything.exchanges]
+    assert len(found) == 9
+    monkeypatch.setattr(app.store.query, "FEW", 5)
+    with pytest.raises(FilterError, match="more than 5 exchanges"):
+        await query.list_exchanges(wanted(q="katze"), 2, None, order, sort)
 
 
 FACTS = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from app.clock import monotonic_ns
 from app.store.filters.conditions import composed
 from app.store.pages.matching import Key, few_by_facts_or_tags
-from app.store.pages.wanted import NOWHERE, Place, Rows, Wanted
+from app.store.pages.wanted import COLUMNS, NOWHERE, Place, Rows, Wanted
 from app.store.pages.within import LEAST_SECONDS, QUICK_SECONDS, within
 from app.store.statements import statements
 
@@ -30,7 +30,6 @@ FIRST_WINDOW, LARGEST_WINDOW = 5_000, 250_000
 COUNTED_MOST = 10_000
 
 _STATEMENTS = {"duration_ms": "duration", "total_tokens": "tokens", "cost": "cost"}
-_COLUMNS = {"duration_ms": "duration_us", "total_tokens": "total_tokens", "cost": "cost"}
 
 
 async def find_rows(connection: Connection, wanted: Wanted, budget_seconds: float = BUDGET_SECONDS) -> Rows:
@@ -134,7 +133,7 @@ class _Walk:
             return None
         if not rows:
             return NOWHERE
-        value = rows[0][_COLUMNS[self._wanted.sort]] if self._is_sorted else None
+        value = rows[0][COLUMNS[self._wanted.sort]] if self._is_sorted else None
         return value, rows[0]["id"]
 
     def _go_on(self, edge: Place) -> None:

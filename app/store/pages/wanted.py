@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import asyncpg
 
 Sort = Literal["started_at", "duration_ms", "total_tokens", "cost"]
+COLUMNS: dict[Sort, str] = {"duration_ms": "duration_us", "total_tokens": "total_tokens", "cost": "cost"}
+"""What is sorted by, but for the time, which is in the id."""
 
 Place = tuple[Any, uuid.UUID | None]
 """The value that is sorted by, and the id."""
