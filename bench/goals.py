@@ -64,9 +64,11 @@ def _beside_nginx(results: Results) -> list[Figure]:
 
 def _of_the_record(results: Results) -> list[Figure]:
     drain, count = results.drain, results.count
-    cpu_us = made = rate = None
+    cpu_us = rate = None
+    made = max(window.rate for window in results.of(MANY, VERBATIM))
     if drain is not None:
-        cpu_us, made, rate = drain.cpu_us[RECORDER] + drain.cpu_us[DATABASE], drain.made_rate, drain.rate
+        cpu_us, rate = drain.cpu_us[RECORDER] + drain.cpu_us[DATABASE], drain.rate
+        made = max(made, drain.made_rate)
     lost = None if count is None else float(abs(count.accepted - count.recorded) + count.dropped)
     return [
         Figure("exchanges a second into the journal, one core", made, 20_000, 10_000, "/s", 0, True),

@@ -217,7 +217,7 @@ def run(arguments: list[str]) -> int:
     import uvloop
 
     results = Results(is_quick=chosen.quick)
-    results.machine = machine.describe(nginx.version(tools.nginx), wrk.version(tools.wrk))
+    results.machine = machine.describe(f"{nginx.version(tools.nginx)}, {wrk.version(tools.wrk)}")
     plan = planned(chosen)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -39,8 +39,8 @@ class Plan:
     """How long the recorder may take to deliver what is left at the end."""
     limit_seconds: float
     """The whole run."""
-    drain_seconds: int = 0
-    """How long clients make a backlog for the recorder; 0: it is not measured."""
+    drain_exchanges: int = 0
+    """What clients make as a backlog for the recorder, at least; 0: it is not measured."""
     big_bodies: int = 0
     """Requests, and answers, of 100 MB."""
     soak_to: int = 0
@@ -62,7 +62,7 @@ FULL = Plan(
     fill_to=MEMORY_AFTER,
     catch_up_seconds=150,
     limit_seconds=520,
-    drain_seconds=1,
+    drain_exchanges=10_000,
     big_bodies=2,
     scale_to=2,
 )

@@ -138,14 +138,14 @@ class Session:
         _tell("the recorder by itself")
         plan, results = self.plan, self.results
         who = backlog.Processes(self.recorder, processes.child(self.product.process.pid, DATABASE))
-        if plan.drain_seconds:
+        if plan.drain_exchanges:
             results.drain = await backlog.measure_drain(
                 self.product,
                 self.tools.wrk,
                 self.folder,
                 who,
                 connections=plan.connections,
-                seconds=plan.drain_seconds,
+                exchanges=plan.drain_exchanges,
             )
         if plan.big_bodies:
             results.recorder_memory = await backlog.measure_big_bodies(self.product, who, plan.big_bodies)

@@ -145,6 +145,8 @@ def test_more_is_better_where_it_is() -> None:
     verdicts = _verdicts(results)
     assert verdicts["exchanges a second out of the journal"] == "must"
     assert verdicts["exchanges a second into the journal, one core"] == "**missed**"
+    results.drain = replace(results.drain, made_rate=20_001.0)
+    assert _verdicts(results)["exchanges a second into the journal, one core"] == "goal"
     assert verdicts["CPU per exchange, recorder and PostgreSQL"] == "goal"
 
 
