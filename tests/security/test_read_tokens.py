@@ -140,6 +140,21 @@ async def test_the_tail_of_a_project_has_no_other_projects_exchanges(console, pr
     assert CANARY.encode() not in mine and b"theirs" not in mine
 
 
+async def test_a_tail_ends_when_its_token_is_revoked(console, projects, reader, monkeypatch):
+    monkeypatch.setattr("app.api.tail.HEARTBEAT_SECONDS", 0.2)
+    data = b""
+    async with asyncio.timeout(15):
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with reader.stream("GET", TAIL) as answer:
+                async for piece in answer.aiter_bytes():
+                    data += piece
+                    if data.count(b"nothing new") == 1:
+                        [token] = (await console.get("/api/tokens")).json()["data"]
+                        assert (await console.client.delete(f"/api/tokens/{token['id']}")).status_code == 200
+    assert b"nothing new" in data
+    assert (await reader.get(TAIL)).status_code == 401
+
+
 async def test_a_project_that_is_not_there_yet_has_nothing(console, projects):
     made = await console.client.post("/api/tokens", json={"project": "later"})
     headers = {"Authorization": f"Bearer {made.json()['token']}"}
