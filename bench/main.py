@@ -180,12 +180,19 @@ def planned(chosen: argparse.Namespace) -> Plan:
     return plan
 
 
+def is_written(chosen: argparse.Namespace) -> bool:
+    """Whether the page is kept."""
+    return bool(not chosen.quick if chosen.write is None else chosen.write)
+
+
 def options() -> argparse.ArgumentParser:
     """What `bench/run` takes."""
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute; memory after fewer exchanges")
     parser.add_argument(
-        "--write", action="store_true", help="writes docs/benchmarks/latest.md and latest.svg"
+        "--write",
+        action=argparse.BooleanOptionalAction,
+        help="writes docs/benchmarks/latest.md and latest.svg (unless --quick)",
     )
     parser.add_argument("--peer", choices=["litellm"], help="LiteLLM's proxy, too, installed from PyPI")
     parser.add_argument(
@@ -233,7 +240,7 @@ def run(arguments: list[str]) -> int:
         return 1
     page = render(results)
     print(page)
-    if chosen.write:
+    if is_written(chosen):
         (PAGES / "latest.md").write_text(page)
         (PAGES / "latest.svg").write_text(draw(results))
     problems = missed(results)

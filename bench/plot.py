@@ -9,7 +9,7 @@ from math import log10
 from bench.loads import COMPARED, LITELLM, MANY, NGINX, USUAL, VERBATIM
 from bench.results import Results
 
-_WIDTH, _LEFT, _RIGHT = 760, 230, 90
+_WIDTH, _LEFT, _RIGHT = 780, 250, 90
 _ROW, _BAR, _TITLE, _GAP = 26, 16, 34, 18
 _NGINX_COLOUR, _COLOUR, _OTHER_COLOUR = "#8a93a0", "#2f6fde", "#c8803a"
 

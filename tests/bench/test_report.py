@@ -22,7 +22,7 @@ from bench.loads import (
     VERBATIM,
     Load,
 )
-from bench.main import PAGES, options, planned
+from bench.main import PAGES, is_written, options, planned
 from bench.plan import FULL, MEMORY_AFTER, QUICK, window_seconds
 from bench.plot import charts_of, draw
 from bench.processes import Memory
@@ -240,3 +240,11 @@ def test_options_make_a_plan_with_time_for_it(
     plan = planned(options().parse_args(arguments))
     assert plan.limit_seconds == FULL.limit_seconds + more_seconds
     assert plan.scale_to == scale_to
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_kept"),
+    [([], True), (["--quick"], False), (["--no-write"], False), (["--quick", "--write"], True)],
+)
+def test_a_full_run_keeps_its_page_and_a_quick_one_does_not(arguments: list[str], is_kept: bool) -> None:
+    assert is_written(options().parse_args(arguments)) is is_kept
