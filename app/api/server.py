@@ -22,6 +22,7 @@ from app.api.errors import install_error_answers
 from app.api.exchanges import exchange_routes
 from app.api.export import export_routes
 from app.api.guard import Guard
+from app.api.listener import MOST_CONNECTIONS, BoundedProtocol
 from app.api.openai import openai_routes
 from app.api.openai_changes import openai_change_routes
 from app.api.parameters import check_query
@@ -115,7 +116,8 @@ def console_server(console: FastAPI) -> uvicorn.Server:
     """The server of the console; SIGTERM or `should_exit` ends it."""
     config = uvicorn.Config(
         console,
-        http="httptools",
+        http=BoundedProtocol,
+        limit_concurrency=MOST_CONNECTIONS,
         ws="none",
         lifespan="on",
         log_config=None,
