@@ -87,6 +87,24 @@ def tree_cpu_seconds(pid: int) -> float:
     return total
 
 
+def tree_pss_mb(pid: int, without: int) -> float | None:
+    """PSS of a process and all below it but another and all below that; None where the kernel does not show it."""
+    left_out = set(tree(without))
+    total = 0.0
+    for each in tree(pid):
+        if each in left_out:
+            continue
+        try:
+            share_mb = memory(each).pss_mb
+        except (OSError, KeyError):
+            # It has ended.
+            continue
+        if share_mb is None:
+            return None
+        total += share_mb
+    return total
+
+
 def pin(pid: int, cores: set[int]) -> None:
     """Puts a process, all its threads, on these cores."""
     for thread in Path(f"/proc/{pid}/task").iterdir():

@@ -25,10 +25,8 @@ async def measure_start(folder: Path) -> Started:
     async with running_product(folder / "idle", upstream=nowhere) as product:
         await asyncio.sleep(_IDLE_SECONDS)
         pid = product.process.pid
-        database = set(processes.tree(processes.child(pid, "database")))
-        shares = [processes.memory(each).pss_mb for each in processes.tree(pid) if each not in database]
-    known = [each for each in shares if each is not None]
-    return Started(cpu_seconds, sum(known) if len(known) == len(shares) else None)
+        pss_mb = processes.tree_pss_mb(pid, without=processes.child(pid, "database"))
+    return Started(cpu_seconds, pss_mb)
 
 
 async def measure_scale(tool: str, folder: Path, json_port: int, workers: int) -> tuple[Scaled, list[str]]:

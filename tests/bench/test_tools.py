@@ -55,6 +55,8 @@ def test_memory_and_children_of_a_process_are_read() -> None:
                 processes.child(os.getpid(), "proxy-0")
             held = processes.memory(child.pid)
             assert 0 < held.rss_mb <= held.peak_rss_mb
+            whole, without = (processes.tree_pss_mb(os.getpid(), without=each) for each in (-1, child.pid))
+            assert whole is None or without is None or whole > without > 0
         finally:
             child.kill()
 
