@@ -109,6 +109,8 @@ def _record(chance: random.Random, said: list[str], at_ns: int, conversation: st
     response = json.dumps({"choices": [{"message": {"role": "assistant", "content": said[1]}}]}).encode()
     exchange_id = new_id(at_ns)
     tokens = (len(said[0]) // 4, len(said[1]) // 4)
+    model = f"model-{min(MODELS - 1, int(chance.paretovariate(0.6)) - 1)}"
+    reason = "length" if chance.random() < 0.02 else "stop"
     return Record(
         id=exchange_id,
         project="default",
@@ -137,7 +139,8 @@ def _record(chance: random.Random, said: list[str], at_ns: int, conversation: st
         response_sha256=hashlib.sha256(response).digest(),
         request_content_type="application/json",
         response_content_type="application/json",
-        model=f"model-{min(MODELS - 1, int(chance.paretovariate(0.6)) - 1)}",
+        model=model,
+        finish_reason=reason,
         user=f"user-{int(chance.random() ** 2 * USERS)}",
         key=f"{chance.randrange(40):016x}",
         conversation=conversation,
@@ -162,6 +165,12 @@ def _record(chance: random.Random, said: list[str], at_ns: int, conversation: st
             chunk_times=[],
             request_preview=said[0][:200],
             response_preview=said[1][:200],
+            facts=json.dumps(
+                {
+                    "request": {"model": model, "temperature": chance.randrange(11) / 10, "stream": True},
+                    "response": {"choices": [{"index": 0, "finish_reason": reason}], "model": model},
+                }
+            ),
             said=said,
         ),
     )

@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
-import msgspec
 
 from app.clock import new_id, wall_ns
-from app.exchange import AnswerHead, Begin, End, FrameType, KeptHeaders
+from app.exchange import KeptHeaders
 from app.journal.writer import JournalRules, JournalWriter
 from app.recorder.process import RecorderOptions, run_recorder
 from app.recorder.status import RecorderStatus
@@ -31,6 +30,7 @@ from app.store.migrate import upgrade
 from app.store.pool import Pool
 from app.store.query import Query
 from bench.agents import AgentRuns, Call
+from bench.frames import Written, write
 
 _SIZES = """
 SELECT coalesce(parent.relname, c.relname) AS name, pg_relation_size(c.oid) AS table_bytes,
@@ -104,32 +104,8 @@ def _write(folder: Path, calls: Sequence[Call], *, stream: bool) -> dict[uuid.UU
     digests = {}
     for call in calls:
         exchange_id = new_id(wall_ns())
-        log = writer.exchange(exchange_id)
-        begin = Begin(
-            accept_number=writer.next_accept_number(),
-            boot=writer.boot,
-            slot=writer.slot,
-            wall_ns=wall_ns(),
-            mode="full",
-            method="POST",
-            target=b"/v1/chat/completions",
-            upstream="v1",
-            authority="https://api.openai.com",
-            http_version="1.1",
-            headers=_ASKED,
-            project="default",
-            key="0123456789abcdef",
-            key_tail="wxyz",
-        )
-        end = End("completed", None, None, len(call.request), len(call.answer), True)
-        log.stage(FrameType.BEGIN, msgspec.msgpack.encode(begin))
-        log.stage(FrameType.REQUEST_CHUNK, call.request)
-        answer = AnswerHead(200, b"OK", "1.1", _told(exchange_id, stream=stream))
-        log.stage(FrameType.RESPONSE_HEAD, msgspec.msgpack.encode(answer))
-        for piece in call.answer.splitlines(keepends=True) if stream else [call.answer]:
-            log.stage(FrameType.RESPONSE_CHUNK, piece)
-        log.stage(FrameType.END, msgspec.msgpack.encode(end))
-        log.flush()
+        pieces = call.answer.splitlines(keepends=True) if stream else [call.answer]
+        write(writer, exchange_id, Written(call.request, pieces, _ASKED, _told(exchange_id, stream=stream)))
         digests[uuid.UUID(bytes=exchange_id)] = (_sha256(call.request), _sha256(call.answer))
     writer.close()
     return digests

