@@ -7,6 +7,7 @@ last bucket that is not 0; they are added element by element.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Sequence
 
 STEPS_PER_DOUBLING = 8
@@ -35,15 +36,13 @@ def histogram(times_us: Sequence[int]) -> list[int]:
 
 def quantile_us(counts: Sequence[int], share: float) -> float | None:
     """The time below which `share` (0 to 1) of all lie, in microseconds; None where there are none."""
-    total = sum(counts)
-    if total == 0:
+    seen = list(itertools.accumulate(counts))
+    if not seen or seen[-1] == 0:
         return None
-    wanted = share * total
-    seen = 0
-    for number, count in enumerate(counts):
-        if count and seen + count >= wanted:
-            low = BOUNDS_MICROSECONDS[number - 1] if number else 0.0
-            high = BOUNDS_MICROSECONDS[min(number, BUCKETS - 2)]
-            return low + (high - low) * (wanted - seen) / count
-        seen += count
-    return BOUNDS_MICROSECONDS[-1]
+    wanted = share * seen[-1]
+    number = bisect.bisect_left(seen, wanted) if wanted > 0 else bisect.bisect_right(seen, 0)
+    number = min(number, len(seen) - 1)
+    low = BOUNDS_MICROSECONDS[number - 1] if number else 0.0
+    high = BOUNDS_MICROSECONDS[min(number, BUCKETS - 2)]
+    count = counts[number]
+    return low + (high - low) * (wanted - seen[number] + count) / count if count else high

@@ -159,10 +159,7 @@ class _Run:
             self._sums(row).add(row)
         if with_times and source == "hourly":
             for row in await self._rows(self._sql["hourly_times"], *parameters):
-                sums = self._sums(row)
-                bucket = min(row["bucket"], len(sums.durations) - 1)
-                sums.durations[bucket] += row["durations"]
-                sums.ttfts[bucket] += row["ttfts"]
+                self._sums(row).add_times(row["bucket"], row["durations"], row["ttfts"])
 
     async def _rows(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
         rows = await within(self._connection, WHOLE_SECONDS, statement, *parameters)
@@ -213,10 +210,10 @@ class _Run:
         for row in rows:
             sums = self._sums(row)
             if row["is_duration"]:
-                sums.durations[row["duration_bucket"]] += row["exchanges"]
+                sums.add_times(row["duration_bucket"], row["exchanges"], 0)
             elif row["is_ttft"]:
                 if row["ttft_bucket"] is not None:
-                    sums.ttfts[row["ttft_bucket"]] += row["exchanges"]
+                    sums.add_times(row["ttft_bucket"], 0, row["exchanges"])
             else:
                 sums.add(row)
 

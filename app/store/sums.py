@@ -48,8 +48,9 @@ class Sums:
     errors: int | None = 0
     """Answers of 400 and above, and exchanges that ended otherwise than completed or left; None is unknown."""
     cost: decimal.Decimal = decimal.Decimal(0)
-    durations: list[int] = field(default_factory=lambda: [0] * BUCKETS)
-    ttfts: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    durations: list[int] = field(default_factory=list)
+    """Exchanges by bucket; empty where no times are asked for."""
+    ttfts: list[int] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Adds a row of sums."""
@@ -58,6 +59,14 @@ class Sums:
         known = self.errors is not None and row["errors"] is not None
         self.errors = (self.errors or 0) + row["errors"] if known else None
         self.cost += row["cost"]
+
+    def add_times(self, bucket: int, durations: int, ttfts: int) -> None:
+        """Adds how many exchanges took so long, and how many began to answer so late."""
+        if not self.durations:
+            self.durations, self.ttfts = [0] * BUCKETS, [0] * BUCKETS
+        place = min(bucket, BUCKETS - 1)
+        self.durations[place] += durations
+        self.ttfts[place] += ttfts
 
     def quantiles(self) -> tuple[list[float | None], list[float | None]]:
         """Durations and times to the first byte at SHARES, in microseconds."""
