@@ -81,7 +81,10 @@ async def bodies(product: Product, user: str) -> dict[str, list[bytes]]:
 async def test_a_user_is_erased_for_good(database_url: str, tmp_path: Path) -> None:
     data, old = tmp_path / "run" / "data", tmp_path / "old"
     async with ScriptedUpstream(openai_upstream) as upstream:
-        settings = {"upstream": f"http://127.0.0.1:{upstream.port}", "database_url": database_url}
+        settings: dict[str, Any] = {
+            "upstream": f"http://127.0.0.1:{upstream.port}",
+            "database_url": database_url,
+        }
         async with running_product(data, **settings) as product:
             client = openai.OpenAI(base_url=f"{product.proxy_url}/v1", api_key="sk-0123456789abcdefghij")
             await asyncio.to_thread(talk, client, "ann-4711", CANARY)

@@ -78,7 +78,7 @@ def talked() -> list[Record]:
     return records
 
 
-FOUND = (
+FOUND: tuple[tuple[str, list[int]], ...] = (
     ("user=ada", [2, 5]),
     ("user=nobody", []),
     ("model=m1", [1, 3, 5]),
