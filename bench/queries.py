@@ -114,6 +114,7 @@ def run(arguments: list[str]) -> int:
         "--beside", type=int, default=500, help="exchanges a second to record meanwhile (500)"
     )
     parser.add_argument("--keep", type=Path, help="folder of a database that is kept, and loaded only once")
+    parser.add_argument("--only", default="", help="ask only kinds whose name holds this")
     parser.add_argument("--write", type=Path, help="file to write the page to")
     given = parser.parse_args(arguments)
     report = Report(given.rows, given.beside)
@@ -137,7 +138,7 @@ async def _run(url: str, report: Report, given: argparse.Namespace) -> None:
         loading.keep_sample(given.keep, sample)
         await loading.print_sizes(pool)
     chance = random.Random(1)
-    asked = list(Questions(Query(pool), chance, sample).kinds())
+    asked = [each for each in Questions(Query(pool), chance, sample).kinds() if given.only in each.name]
     await _ask_all(asked, WARM_UP)
     before = await _count(pool)
     begun = time.monotonic()
