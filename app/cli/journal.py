@@ -1,4 +1,4 @@
-"""`verbatim journal status`."""
+"""`verbatim journal status`, and the verbs beside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import typer
 
+from app.cli.journal_verify import verify
 from app.cli.options import ConfigFile, read_settings
 from app.clock import wall_ns
 from app.config import Settings
@@ -52,9 +53,8 @@ class JournalSummary:
 def journal() -> typer.Typer:
     """The verbs under `verbatim journal`."""
     commands = typer.Typer(name="journal", help="The journal on this machine's disk.", no_args_is_help=True)
-    # Of one command alone typer would make the verb itself.
-    commands.callback()(_under_journal)
     commands.command()(status)
+    commands.command()(verify)
     return commands
 
 
@@ -120,7 +120,3 @@ def _has_recorder(directory: JournalDirectory) -> bool:
         return not directory.disk.try_lock(lock)
     finally:
         directory.disk.close(lock)
-
-
-def _under_journal() -> None:
-    """The journal."""
