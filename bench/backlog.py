@@ -22,6 +22,9 @@ _ID_FIELD = b"x-verbatim-exchange-id: "
 _MOST_WINDOWS = 5
 _POLL_SECONDS = 0.05
 _WAIT_SECONDS = 120.0
+_BUILDER_SECONDS = 60.0
+_LOOK_SECONDS, _IDLE_SHARE = 4.0, 0.05
+"""The builder looks for work every two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ async def measure_drain(
         processes.pin(pid, set(range(os.cpu_count() or 1)))
     parts = request_parts(f"127.0.0.1:{product.port}", stream=False)
     accepted = await _accepted(product)
+    await _until_searchable(who)
     os.kill(who.recorder, signal.SIGSTOP)
     try:
         made: list[wrk.WrkResult] = []
@@ -105,6 +109,16 @@ def _cpu_seconds(who: Processes) -> dict[str, float]:
         # A process below the recorder that works at its leisure.
         BUILDER: max(0.0, processes.tree_cpu_seconds(who.recorder) - recorder),
     }
+
+
+async def _until_searchable(who: Processes) -> None:
+    """Waits until the search builder has done with what came before, or for a minute."""
+    deadline = time.monotonic() + _BUILDER_SECONDS
+    busy_seconds = 1.0
+    while busy_seconds > _IDLE_SHARE * _LOOK_SECONDS and time.monotonic() < deadline:
+        before = _cpu_seconds(who)[BUILDER]
+        await asyncio.sleep(_LOOK_SECONDS)
+        busy_seconds = _cpu_seconds(who)[BUILDER] - before
 
 
 async def _accepted(product: Product) -> int:

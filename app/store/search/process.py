@@ -16,7 +16,7 @@ from app.errors import StoreError
 from app.store.pool import Pool
 from app.store.search.building import Builder
 
-NICENESS = 10
+NICENESS = 19
 PAUSE_SECONDS = 2.0
 IDLE_NS = 60_000_000_000
 EXIT_FAILED = 3
