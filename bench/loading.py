@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import shutil
 import sys
@@ -25,7 +26,17 @@ from bench import corpus
 
 BATCH = 500
 SAMPLE = 20_000
-SETTINGS = {"shared_buffers": "2GB", "synchronous_commit": "off", "max_wal_size": "8GB"}
+SETTINGS = {"synchronous_commit": "off", "max_wal_size": "4GB"}
+MEMORY_SHARE = 4
+"""PostgreSQL gets a quarter of the memory, as its manual advises."""
+WARM_UP = """
+SELECT pg_prewarm(oid, CASE WHEN is_last THEN 'buffer' ELSE 'read' END) FROM (
+    SELECT c.oid, c.relkind = 'i' OR coalesce(o.relname, c.relname) ~ '^(search|usage)_' AS is_last
+    FROM pg_class AS c LEFT JOIN pg_class AS o ON o.reltoastrelid = c.oid
+    WHERE c.relkind IN ('r', 't', 'i') AND c.relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)
+    ORDER BY is_last, c.oid
+) AS x
+"""
 TABLES = (
     "exchanges",
     "transcripts",
@@ -49,7 +60,8 @@ def database(folder: Path | None) -> Iterator[str]:
         folder = Path(tempfile.mkdtemp(prefix="verbatim-query-"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)
-    server = EmbeddedPostgres(folder, SETTINGS)
+    memory_megabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    server = EmbeddedPostgres(folder, SETTINGS | {"shared_buffers": f"{memory_megabytes // MEMORY_SHARE}MB"})
     try:
         yield server.start()
     finally:
@@ -99,6 +111,13 @@ async def load(pool: Pool, rows: int) -> list[Said]:
     async with pool.maintenance() as connection:
         await connection.execute("VACUUM ANALYZE")
     return sample
+
+
+async def warm_up(pool: Pool) -> None:
+    """Reads all into memory, as far as it goes; what searches read last, so that it stays."""
+    async with pool.maintenance() as connection:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
+        await connection.execute(WARM_UP)
 
 
 async def print_sizes(pool: Pool) -> None:

@@ -256,7 +256,7 @@ CREATE TABLE search_segments (
 
 ALTER TABLE search_segments ALTER COLUMN block_ids SET STORAGE EXTERNAL;
 
--- Their signatures: a matrix with a row for each hash of 2, 3 and 5 characters and a bit for each block that has them
+-- Their signatures: a matrix with a row for each hash of n-grams and a bit for each block that has them
 -- (app/store/search/signature.py), in stripes of 8,192 rows. EXTERNAL, so that a row is read without the rest.
 CREATE TABLE search_sig (
     project_id int4 NOT NULL,

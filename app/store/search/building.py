@@ -19,7 +19,7 @@ from app.store.partitions import period_named
 from app.store.periods import Period, lowest_id, week_number
 from app.store.pool import Pool
 from app.store.search.packing import Packed, Text, decode_bounds, pack, repack, text_hash
-from app.store.search.signature import BLOCKS, MERGED, ROWS_PER_BLOCK, STRIPES
+from app.store.search.signature import BLOCKS, FIRST_STRIPE, MERGED, ROWS_PER_BLOCK, STRIPES
 from app.store.statements import statements
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LIKELY_BYTES = 12 << 20
 BUSY_SECONDS = 0.5
 LEFT_ROWS = 512
 """Fewer are left in the tail of a week that is over."""
-OVER = datetime.timedelta(days=1)
+OVER = datetime.timedelta(hours=1)
 """How long after its end a week is over: exchanges that began in it may still end."""
 
 
@@ -67,10 +67,9 @@ class Builder:
         """Closes every segment that is full, and merges what may be; gives how many it closed."""
         closed = 0
         for project_id, period in await self._candidates(now):
-            is_over = now.date() > period.end_day + OVER
-            while await self.close_segment(project_id, period, is_over=is_over):
+            while await self.close_segment(project_id, period, is_over=_is_over(period, now)):
                 closed += 1
-        while await self.sign_erased():
+        while await self.sign_again():
             pass
         while await self.merge_segments():
             pass
@@ -81,7 +80,7 @@ class Builder:
         if await self._candidates(now):
             return True
         async with self._pool.transaction(readonly=True) as connection:
-            if await connection.fetchrow(self._sql["erased_segments"]) is not None:
+            if await connection.fetchrow(self._sql["to_sign_again"], FIRST_STRIPE) is not None:
                 return True
             return await connection.fetchrow(self._sql["mergeable"]) is not None
 
@@ -104,19 +103,22 @@ class Builder:
             stripes = await asyncio.to_thread(_sign, packed)
             return await self._write(connection, project_id, period.first_day, packed, stripes)
 
-    async def sign_erased(self) -> bool:
-        """Makes signatures anew that have bits of erased texts, eight segments at a time; False where there are none,
-        or another builder is at work."""
+    async def sign_again(self) -> bool:
+        """Makes signatures anew that have bits of erased texts, or a former layout, eight segments at a time; False
+        where there are none, or another builder is at work."""
         async with self._pool.transaction(readonly=True) as connection:
-            place = await connection.fetchrow(self._sql["erased_segments"])
+            place = await connection.fetchrow(self._sql["to_sign_again"], FIRST_STRIPE)
         return place is not None and await self._rebuild(
             (place["project_id"], place["week"]), place["segment"]
         )
 
     async def merge_segments(self) -> bool:
-        """Merges eight segments to one; False where there are none, or another builder is at work."""
+        """Merges eight segments to one; False where there are none, some wait to be signed anew, or another builder
+        is at work."""
         async with self._pool.transaction() as connection:
             if not await connection.fetchval(self._sql["lock_building"]):
+                return False
+            if await connection.fetchrow(self._sql["to_sign_again"], FIRST_STRIPE) is not None:
                 return False
             place = await connection.fetchrow(self._sql["mergeable"])
             if place is None:
@@ -131,7 +133,7 @@ class Builder:
                 *(min(each["first_id"] for each in parts), max(each["last_id"] for each in parts)),
                 b"".join(_padded(each["block_ids"]) for each in parts),
             )
-            for stripe in range(STRIPES):
+            for stripe in range(FIRST_STRIPE, FIRST_STRIPE + STRIPES):
                 await self._merge_stripe(connection, where, first, stripe)
             for name in ("drop_segments", "drop_stripes"):
                 await connection.execute(self._sql[name], *where, 0, first, first + MERGED)
@@ -157,7 +159,7 @@ class Builder:
         for row in rows:
             period = period_named("search_tail", row["partition_name"])
             is_likely = row["texts"] >= LIKELY_ROWS or row["size_bytes"] >= LIKELY_BYTES
-            is_left = now.date() > period.end_day + OVER and row["texts"] >= LEFT_ROWS
+            is_left = row["texts"] >= LEFT_ROWS and _is_over(period, now)
             if is_likely or is_left:
                 found.append((row["project_id"], period))
         return sorted(found, key=lambda each: (each[0], each[1].first_day))
@@ -270,12 +272,16 @@ class Builder:
         await connection.execute(
             self._sql["add_segment"], *where, segment, 0, blocks, *bounds, packed.encoded_bounds()
         )
-        for stripe, bits in enumerate(stripes):
+        for stripe, bits in enumerate(stripes, FIRST_STRIPE):
             await connection.execute(self._sql["add_stripe"], *where, segment, 0, stripe, bits)
 
     async def _lock_week(self, connection: Connection, project_id: int, week: datetime.date) -> None:
         """Shares the week, so that no erasure takes away what a segment is to hold."""
         await connection.execute(statements("ingest")["share_weeks"], [project_id], [week_number(week)])
+
+
+def _is_over(period: Period, now: datetime.datetime) -> bool:
+    return now > datetime.datetime.combine(period.end_day, datetime.time(), datetime.UTC) + OVER
 
 
 def _sign(packed: Packed) -> list[bytes]:

@@ -8,8 +8,8 @@ found is final once no source may hold anything before it. A search that takes t
 from __future__ import annotations
 
 import datetime
+import itertools
 import uuid
-from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,26 +17,21 @@ from typing import TYPE_CHECKING, Any
 from app.clock import monotonic_ns
 from app.store.filter import Order
 from app.store.periods import week_of_id
-from app.store.search.packing import decode_bounds, prefix_of
-from app.store.search.signature import BLOCKS, STRIPE_ROWS, rows_of
+from app.store.search.candidates import Bounds, Place, Segment, candidates
+from app.store.search.packing import prefix_of
+from app.store.search.signature import BLOCKS, rows_of
 from app.store.search.terms import Terms
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from app.store.pool import Connection
 
 BUDGET_SECONDS = 2.0
 FIRST_SEGMENTS, MOST_SEGMENTS = 4, 64
 FIRST_BLOCKS, MOST_BLOCKS = 24, 512
 TAIL_CHUNK = 100
-MOST_BOUNDS = 2_048
-"""Segments whose blocks' bounds are remembered: 8 KB each, 64 KB where they are merged."""
 
 Accept = Callable[[list[uuid.UUID]], Awaitable[set[uuid.UUID]]]
-Place = tuple[int, datetime.date]
-"""Project and week."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,45 +61,10 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Segment:
-    place: Place
-    number: int
-    level: int
-    blocks: int
-    first: int
-    last: int
-    """Prefixes of the ids of its first exchange and its last."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Block:
     rank: int
     place: Place
     number: int
-
-
-class Bounds:
-    """Remembers which exchanges the blocks of segments hold; they never change but by a rebuild, and then narrow."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Place, int, int], array[int]] = {}
-
-    async def of(self, connection: Connection, segments: Sequence[_Segment]) -> list[array[int]]:
-        """The bounds of the blocks of each segment, first and last in turns."""
-        sql = statements("search")["block_ids"]
-        missing: dict[tuple[Place, int], list[int]] = {}
-        for each in segments:
-            if (each.place, each.number, each.level) not in self._known:
-                missing.setdefault((each.place, each.level), []).append(each.number)
-        if len(self._known) + len(segments) > MOST_BOUNDS:
-            self._known.clear()
-            missing = {}
-            for each in segments:
-                missing.setdefault((each.place, each.level), []).append(each.number)
-        for (place, level), numbers in missing.items():
-            for row in await connection.fetch(sql, *place, numbers, level):
-                self._known[place, row["segment"], level] = decode_bounds(row["block_ids"])
-        return [self._known.get((each.place, each.number, each.level)) or array("Q") for each in segments]
 
 
 class Search:
@@ -136,12 +96,13 @@ class _Run:
         self._sql = statements("search")
         self._sign = 1 if wanted.order == "desc" else -1
         self._words = [*wanted.terms.wanted, *wanted.terms.unwanted]
-        self._rows = sorted({row for word in wanted.terms.wanted for row in rows_of(word)})
+        by_turns = itertools.zip_longest(*map(rows_of, wanted.terms.wanted))
+        self._rows = list(dict.fromkeys(row for each in by_turns for row in each if row is not None))
         self._tails: dict[int, tuple[uuid.UUID, uuid.UUID]] = {
             each: (wanted.low, wanted.high) for each in wanted.project_ids
         }
         """Projects whose tail is not read to its end, and the ids between which it is not read."""
-        self._segments: list[_Segment] = []
+        self._segments: list[Segment] = []
         """Those that were not looked at yet, the next one last."""
         self._blocks: list[_Block] = []
         """Those that were not verified yet, the next one last."""
@@ -182,7 +143,7 @@ class _Run:
         low, high = self._tails[project_id]
         return prefix_of(high) if self._sign > 0 else -prefix_of(low)
 
-    def _segment_rank(self, segment: _Segment) -> int:
+    def _segment_rank(self, segment: Segment) -> int:
         return segment.last if self._sign > 0 else -segment.first
 
     def _resume_after(self, bound: int) -> uuid.UUID:
@@ -220,14 +181,14 @@ class _Run:
         else:
             self._tails[project_id] = (uuid.UUID(int=ids[-1].int + 1), high)
 
-    async def _all_segments(self) -> list[_Segment]:
+    async def _all_segments(self) -> list[Segment]:
         wanted = self._wanted
         weeks = (week_of_id(wanted.low.bytes), _week_of(wanted.high))
         rows = await self._connection.fetch(
             self._sql["segments"], list(wanted.project_ids), *weeks, wanted.low, wanted.high
         )
         segments = [
-            _Segment(
+            Segment(
                 (row["project_id"], row["week"]),
                 *(row["segment"], row["level"], row["blocks"]),
                 *(prefix_of(row["first_id"]), prefix_of(row["last_id"])),
@@ -240,16 +201,11 @@ class _Run:
         """Adds the blocks of the next segments that may hold the words."""
         taken = [self._segments.pop() for _ in range(min(self._segments_step, len(self._segments)))]
         self._segments_step = min(MOST_SEGMENTS, self._segments_step * 4)
-        groups: dict[tuple[Place, int, int], list[_Segment]] = {}
-        for each in taken:
-            groups.setdefault((each.place, each.level, (each.blocks + 7) // 8), []).append(each)
-        candidates: list[tuple[_Segment, Sequence[int]]] = []
-        for (place, level, width), segments in groups.items():
-            candidates += await self._candidates(place, level, width, segments)
-        candidates = [(segment, blocks) for segment, blocks in candidates if blocks]
-        bounds = await self._bounds.of(self._connection, [segment for segment, _ in candidates])
+        found = zip(taken, await candidates(self._connection, taken, self._rows), strict=True)
+        held = [(segment, blocks) for segment, blocks in found if blocks]
+        bounds = await self._bounds.of(self._connection, [segment for segment, _ in held])
         low, high = prefix_of(self._wanted.low), prefix_of(self._wanted.high)
-        for (segment, blocks), of_blocks in zip(candidates, bounds, strict=True):
+        for (segment, blocks), of_blocks in zip(held, bounds, strict=True):
             for block in blocks:
                 first, last = segment.first, segment.last
                 if 2 * block + 1 < len(of_blocks):
@@ -258,25 +214,6 @@ class _Run:
                     rank = last if self._sign > 0 else -first
                     self._blocks.append(_Block(rank, segment.place, segment.number * BLOCKS + block))
         self._blocks.sort(key=lambda each: (each.rank, each.number * self._sign))
-
-    async def _candidates(
-        self, place: Place, level: int, width: int, segments: Sequence[_Segment]
-    ) -> list[tuple[_Segment, Sequence[int]]]:
-        """Blocks of each segment that may hold the words; all where its signature is not as it should be."""
-        slices: dict[int, list[bytes]] = {}
-        if self._rows:
-            stripes = [row // STRIPE_ROWS for row in self._rows]
-            offsets = [row % STRIPE_ROWS * width + 1 for row in self._rows]
-            numbers = [each.number for each in segments]
-            rows: list[asyncpg.Record] = await self._connection.fetch(
-                self._sql["slices"], *place, numbers, level, stripes, offsets, width
-            )
-            for row in rows:
-                slices.setdefault(row["segment"], []).append(row["bits"])
-        return [
-            (each, _blocks_of(slices.get(each.number, []), len(self._rows), width, each.blocks))
-            for each in segments
-        ]
 
     async def _verify(self) -> None:
         """Reads the next blocks."""
@@ -315,24 +252,6 @@ async def among(
         *(project_id, sorted(set(ids)), words, len(terms.wanted), *weeks),
     )
     return {row["exchange_id"] for row in rows}
-
-
-def _blocks_of(slices: Sequence[bytes], expected: int, width: int, blocks: int) -> Sequence[int]:
-    """The blocks whose bits are set in all slices."""
-    if not expected or len(slices) != expected or any(len(each) != width for each in slices):
-        return range(blocks)
-    common = int.from_bytes(slices[0], "big")
-    for each in slices[1:]:
-        common &= int.from_bytes(each, "big")
-        if not common:
-            return ()
-    bits = f"{common:0{width * 8}b}"
-    found = []
-    place = bits.find("1")
-    while 0 <= place < blocks:
-        found.append(place)
-        place = bits.find("1", place + 1)
-    return found
 
 
 def _week_of(end: uuid.UUID) -> datetime.date:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from app.store.search.signature import MATRICES, MERGED, STRIPE_ROWS, STRIPES, Matrix, salt_of
+from app.store.search.signature import MATRICES, MERGED, ROWS, STRIPE_ROWS, Matrix, salt_of
 
 STEP_CHARACTERS = 1 << 20
 """Characters that are hashed at a time."""
+TOGETHER = 8
+"""Blocks that are signed together: their bits are in one byte, and what is worked on stays in the processor's cache."""
 _MULTIPLIER = np.uint32(2654435761)
 _FINISHER = np.uint32(0x85EBCA6B)
 
@@ -19,20 +21,21 @@ Points = npt.NDArray[np.uint32]
 
 def sign(blocks: Sequence[str]) -> list[bytes]:
     """The stripes of the signature of these blocks of folded text, padded to a multiple of eight blocks."""
-    width = (len(blocks) + 7) // 8 * 8
-    parts = []
-    for matrix in MATRICES:
-        bits = np.zeros(matrix.rows * width, np.bool_)
-        for points, block in _steps(blocks):
-            for number in range(matrix.hashes):
-                rows = _rows(points, matrix, salt_of(matrix, number))
-                rows *= np.uint32(width)
-                rows += block[: len(rows)]
-                bits[rows] = True
-        parts.append(np.packbits(bits).tobytes())
-    whole = b"".join(parts)
-    size = len(whole) // STRIPES
-    return [whole[place : place + size] for place in range(0, len(whole), size)]
+    width = (len(blocks) + TOGETHER - 1) // TOGETHER
+    whole = np.zeros((ROWS, width), np.uint8)
+    for place in range(width):
+        steps = list(_steps(blocks[place * TOGETHER : (place + 1) * TOGETHER]))
+        for matrix in MATRICES:
+            bits = np.zeros(matrix.rows * TOGETHER, np.bool_)
+            for points, block in steps:
+                mixed = _mixed(points, matrix)
+                for number in range(matrix.hashes):
+                    rows = _rows(mixed, matrix, salt_of(matrix, number))
+                    rows *= np.uint32(TOGETHER)
+                    rows += block[: len(rows)]
+                    bits[rows] = True
+            whole[matrix.first_row : matrix.first_row + matrix.rows, place] = np.packbits(bits)
+    return [whole[row : row + STRIPE_ROWS].tobytes() for row in range(0, ROWS, STRIPE_ROWS)]
 
 
 def fill(stripes: Sequence[bytes]) -> list[float]:
@@ -50,10 +53,12 @@ def fill(stripes: Sequence[bytes]) -> list[float]:
 
 
 def merge(stripes: Sequence[bytes | None], width_bytes: int) -> bytes:
-    """One stripe of eight segments (None is all clear), each `width_bytes` a row at most, side by side."""
+    """One stripe of eight segments (None is unknown: all set), each `width_bytes` a row at most, side by side."""
     parts = np.zeros((STRIPE_ROWS, MERGED, width_bytes), np.uint8)
     for number, stripe in enumerate(stripes):
-        if stripe is not None:
+        if stripe is None:
+            parts[:, number] = 0xFF
+        else:
             rows = np.frombuffer(stripe, np.uint8).reshape(STRIPE_ROWS, -1)
             parts[:, number, : rows.shape[1]] = rows
     return parts.tobytes()
@@ -66,7 +71,8 @@ def _steps(blocks: Sequence[str]) -> Iterator[tuple[Points, Points]]:
     for number, text in enumerate(blocks):
         # A block that is longer than a step is cut; what is cut overlaps by the longest n-gram but one.
         for begin in range(0, len(text), STEP_CHARACTERS) or (0,):
-            texts.append((number, text[max(0, begin - 4) : begin + STEP_CHARACTERS] + "\n"))
+            piece = text[max(0, begin - MATRICES[-1].characters + 1) : begin + STEP_CHARACTERS]
+            texts.append((number, piece + "\n"))
             size += len(texts[-1][1])
             if size >= STEP_CHARACTERS:
                 yield _points(texts)
@@ -81,14 +87,22 @@ def _points(texts: list[tuple[int, str]]) -> tuple[Points, Points]:
     return np.frombuffer(encoded, np.uint32), np.repeat(numbers, [len(text) for _, text in texts])
 
 
-def _rows(points: Points, matrix: Matrix, salt: int) -> Points:
-    """The row of each n-gram."""
+def _mixed(points: Points, matrix: Matrix) -> Points:
+    """Each n-gram as a number."""
     size = max(0, len(points) - matrix.characters + 1)
-    mixed = points[:size] * _MULTIPLIER ^ np.uint32(salt)
+    mixed = points[:size] * _MULTIPLIER
     for place in range(1, matrix.characters):
-        mixed = (mixed ^ points[place : size + place]) * _MULTIPLIER
+        mixed ^= points[place : size + place]
+        mixed *= _MULTIPLIER
         mixed ^= mixed >> np.uint32(15)
-    mixed *= _FINISHER
-    mixed ^= mixed >> np.uint32(13)
-    mixed >>= np.uint32(32 - matrix.bits)
     return mixed
+
+
+def _rows(mixed: Points, matrix: Matrix, salt: int) -> Points:
+    """The row of one hash of each."""
+    hashed = mixed ^ np.uint32(salt)
+    hashed *= _FINISHER
+    hashed ^= hashed >> np.uint32(13)
+    hashed *= _MULTIPLIER
+    hashed >>= np.uint32(32 - matrix.bits)
+    return hashed

@@ -79,13 +79,16 @@ WHERE project_id = ANY($1::int4[]) AND week BETWEEN $2::date AND $3::date
 SELECT segment, block_ids FROM search_segments
 WHERE project_id = $1::int4 AND week = $2::date AND segment = ANY($3::int4[]) AND level = $4::int2;
 
--- slices: Rows of signatures (project, week, segments, level, stripes, offsets in them, bytes).
-SELECT s.segment, substring(s.bits FROM w.first_byte FOR $7::int4) AS bits
-FROM unnest($5::int2[], $6::int4[]) AS w (stripe, first_byte)
+-- slices: Rows of segments' signatures (projects, weeks, segments, levels, bytes of a row, stripes, places, two weeks).
+SELECT g.number, substring(s.bits FROM r.place * g.width + 1 FOR g.width) AS bits
+FROM unnest($1::int4[], $2::date[], $3::int4[], $4::int2[], $5::int4[])
+    WITH ORDINALITY AS g (project_id, week, segment, level, width, number)
+CROSS JOIN unnest($6::int2[], $7::int4[]) AS r (stripe, place)
 CROSS JOIN LATERAL (
-    SELECT segment, bits FROM search_sig
-    WHERE project_id = $1::int4 AND week = $2::date AND segment = ANY($3::int4[]) AND level = $4::int2
-        AND stripe = w.stripe
+    SELECT bits FROM search_sig
+    WHERE project_id = g.project_id AND week = g.week AND week BETWEEN $8::date AND $9::date
+        AND segment = g.segment AND level = g.level AND stripe = r.stripe
+    OFFSET 0
 ) AS s;
 
 -- verify_one: Exchanges of some blocks that say a word (project, week, blocks, word, from id, before id).
@@ -225,8 +228,14 @@ HAVING count(*) = 8
 ORDER BY project_id, week, segment / 8
 LIMIT 1;
 
--- erased_segments: Eight segments whose signatures have bits of erased texts: project, week, and the first one's number.
-SELECT project_id, week, segment FROM erasure_segments WHERE NOT signed ORDER BY project_id, week, segment LIMIT 1;
+-- to_sign_again: Eight segments whose signatures have bits of erased texts, or stripes of a former layout (first stripe).
+(SELECT project_id, week, segment FROM erasure_segments WHERE NOT signed ORDER BY project_id, week, segment LIMIT 1)
+UNION ALL
+(
+    SELECT project_id, week, segment / 8 * 8 FROM search_sig WHERE stripe < $1::int2
+    ORDER BY project_id, week, segment LIMIT 1
+)
+LIMIT 1;
 
 -- signed: Says that signatures were made anew (project, week, first segment).
 UPDATE erasure_segments SET signed = true WHERE project_id = $1::int4 AND week = $2::date AND segment = $3::int4;

@@ -82,7 +82,7 @@ async def test_a_user_is_gone_from_every_table_and_who_said_the_same_keeps_it(
     if is_closed:
         assert done.state == "erasing"  # signatures are still to be made anew
         assert await Builder(pool).has_work(utc_now())
-        assert await Builder(pool).sign_erased()
+        assert await Builder(pool).sign_again()
         await run(pool)
         done = await Erasures(pool).get(done.id) or done
         assert done.counts["signatures"] == 1

@@ -60,7 +60,7 @@ def test_a_text_longer_than_a_step_is_signed_whole(monkeypatch: pytest.MonkeyPat
     stripes = sign(["", whole])
     for begin in range(980):
         assert all(_bit(stripes, row, 1) for row in rows_of(whole[begin : begin + 20]))
-    assert [each.first_row for each in MATRICES] == [0, 1 << 15, (1 << 15) + (1 << 16)]
+    assert [each.first_row for each in MATRICES] == [0, 1 << 16, (1 << 16) + (1 << 15)]
 
 
 def test_an_exchange_stands_in_one_block_and_a_full_segment_ends() -> None:
@@ -174,6 +174,25 @@ async def test_what_is_erased_is_in_no_table_and_found_no_more(
     assert (await find(pool, "a")).ids == []
     async for _ in Builder(pool).rebuild():
         pass
+
+
+async def test_signatures_of_a_former_layout_hide_nothing_and_are_made_anew(
+    pool: Pool, ingest: Ingest
+) -> None:
+    records = exchanges(random.Random(9), 200)
+    await ingest.deliver(records)
+    assert await close(pool) == 1
+    async with pool.maintenance() as connection:
+        await connection.execute("UPDATE search_sig SET stripe = stripe - 32")
+    builder = Builder(pool)
+    assert await builder.has_work(NOW)
+    assert not await builder.merge_segments()
+    assert (await find(pool, "the")).ids == scan(records, "the")
+    assert await builder.run_once(NOW) == 0
+    assert not await builder.has_work(NOW)
+    async with pool.transaction(readonly=True) as connection:
+        assert await connection.fetchval("SELECT min(stripe) FROM search_sig") == 32
+    assert (await find(pool, "the")).ids == scan(records, "the")
 
 
 def test_numpy_is_loaded_by_the_builder_alone() -> None:

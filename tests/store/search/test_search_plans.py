@@ -72,7 +72,12 @@ WORD = "e"
         ("verify_one", (1, WEEK_START, list(range(0, 4096, 64)), "zzqqxx", *SPAN), "search_text"),
         ("verify_many", (1, WEEK_START, [1, 1024], [WORD, "a"], *SPAN, 2), "search_text"),
         ("verify_many", (1, WEEK_START, list(range(0, 4096, 64)), ["zzqqxx", "a"], *SPAN, 2), "search_text"),
-        ("slices", (1, WEEK_START, [0, 1, 2, 3], 0, [0, 7, 19], [1, 129, 1], 8), "search_sig"),
+        (
+            "slices",
+            ([1] * 4, [WEEK_START] * 4, [0, 1, 2, 3], [0] * 4, [8] * 4, [32, 39, 51], [1, 129, 1])
+            + (WEEK_START, WEEK_START),
+            "search_sig",
+        ),
         ("segment_texts", (1, WEEK_START, 0, 160), "search_text"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
