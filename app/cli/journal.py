@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import typer
 
+from app.cli.journal_quarantine import quarantine
 from app.cli.journal_verify import verify
 from app.cli.options import ConfigFile, read_settings
 from app.clock import wall_ns
@@ -55,6 +56,7 @@ def journal() -> typer.Typer:
     commands = typer.Typer(name="journal", help="The journal on this machine's disk.", no_args_is_help=True)
     commands.command()(status)
     commands.command()(verify)
+    commands.add_typer(quarantine())
     return commands
 
 
@@ -74,7 +76,9 @@ def status(config: ConfigFile = None) -> None:
             f"          {file.name}  {file.size_bytes:>12} bytes  {state:<5}  quiet for {file.quiet_seconds:.1f} s"
         )
     if found.quarantined_bytes:
-        print(f"set aside {found.quarantined_bytes} bytes, in quarantine/: PostgreSQL would not take them")
+        print(
+            f"set aside {found.quarantined_bytes} bytes, in quarantine/: see `verbatim journal quarantine list`"
+        )
 
 
 def summarize(settings: Settings) -> JournalSummary | None:

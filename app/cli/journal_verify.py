@@ -26,13 +26,15 @@ MOST_RANGES = 20
 def verify(config: ConfigFile = None) -> None:
     """Count, from journal and database, what became of every accepted exchange; fails where one is missing."""
     settings = read_settings(config)
+    from app.recorder.files import CARRY_SLOT
+
     found = asyncio.run(_balances(settings))
     for balance in found:
         print(_line(balance))
         for line in _missing(balance):
             print(line)
     bad = sum(not each.is_kept for each in found)
-    accepted = sum(each.accepted for each in found)
+    accepted = sum(each.accepted for each in found if each.chain[1] < CARRY_SLOT)
     if bad:
         print(f"{bad} of {len(found)} writers do not balance")
         raise typer.Exit(1)
@@ -80,7 +82,7 @@ def _recorder_id(directory: JournalDirectory, file: str) -> uuid.UUID | None:
 
 def _line(balance: Balance) -> str:
     boot, slot = balance.chain
-    who = f"{boot}-{slot}"
+    who = "retried" if balance.is_retried else f"{boot}-{slot}"
     terms = [f"{name} {count}" for name, count in balance.counts.items() if count]
     if balance.pending:
         terms.append(f"pending {balance.pending}")

@@ -2,7 +2,9 @@
 
 accepted = recorded + off + quarantined + expired + erased + dropped + carried + pending, for each writer. All but what
 is pending stands in the accounts of segments that were let go; what is pending is in segments that are still there.
-What was carried is counted once more where it was carried to, and there it must not be less. A writer whose last numbers are lost leaves no hole.
+What was carried is counted once more where it was carried to, and there it must not be less. What came back from
+quarantine/ stays quarantined in its writer's accounts and has accounts of its own besides. A writer whose last numbers
+are lost leaves no hole.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from app.errors import FrameError
 from app.exchange import Begin, FrameType, Note
 from app.journal.reader import JournalDirectory, SegmentReader
 from app.journal.segment import SegmentName
-from app.recorder.files import CARRY_SLOT
+from app.recorder.files import CARRY_SLOT, RETRY_BOOT
 from app.recorder.segment import Chain
 from app.store.record import SegmentAccount
 
@@ -24,6 +26,9 @@ FATES = ("recorded", "off", "quarantined", "expired", "erased", "dropped", "carr
 
 Range = tuple[int, int]
 """First and last number, both of them in it."""
+
+RETRIED: Chain = (RETRY_BOOT, CARRY_SLOT)
+"""What came back from quarantine/: its numbers are in its writers' accounts."""
 
 _begins = msgspec.msgpack.Decoder(Begin)
 _notes = msgspec.msgpack.Decoder(Note)
@@ -67,6 +72,11 @@ class Balance:
         return max(0, difference) if self.chain[1] == CARRY_SLOT else difference
 
     @property
+    def is_retried(self) -> bool:
+        """It is of what came back from quarantine/."""
+        return self.chain == RETRIED
+
+    @property
     def is_kept(self) -> bool:
         """Whether the law holds."""
         return not self.lost and not self.missing
@@ -105,9 +115,11 @@ def balances(accounts: Iterable[SegmentAccount], held: Iterable[Held]) -> list[B
 
 def _compare(found: dict[Chain, Balance], numbers: dict[Chain, list[Range]]) -> None:
     carried = sum(each.counts["carried"] for each in found.values())
-    recorders = [each for each in found.values() if each.chain[1] == CARRY_SLOT]
+    recorders = [each for each in found.values() if each.chain[1] == CARRY_SLOT and not each.is_retried]
     for balance in found.values():
-        if balance.chain[1] != CARRY_SLOT:
+        if balance.is_retried:
+            balance.accepted = balance.accounted
+        elif balance.chain[1] != CARRY_SLOT:
             covered = numbers.get(balance.chain, [])
             balance.accepted = max((last for _, last in covered), default=-1) + 1
             balance.missing = _holes(covered)

@@ -16,9 +16,10 @@ from typing import Protocol
 
 from app.errors import JournalError, StoreError
 from app.journal.reader import SegmentReader
-from app.recorder.assemble import Assembler
+from app.recorder.files import FRAMES_SUFFIX
 from app.recorder.record import make_record
 from app.recorder.segment import Segment
+from app.recorder.set_aside import transcript_in
 from app.store.erasing.reports import Report
 from app.store.erasing.running import Eraser
 from app.store.pool import Pool
@@ -27,7 +28,6 @@ from app.telemetry.logs import event_logger
 
 LOOK_SECONDS = 2.0
 RETRY_SECONDS = 5.0
-FRAMES_SUFFIX = ".frames"
 
 _events = event_logger("recorder")
 
@@ -133,26 +133,13 @@ class DiskErasing:
         except (OSError, JournalError):
             return None
         try:
-            return _record_in(name, reader)
+            found, _ = transcript_in(name, reader)
+            # Who it is of may stand in its body.
+            return make_record(found) if found is not None else None
         except (OSError, JournalError):
             return None
         finally:
             reader.close()
-
-
-def _record_in(name: str, reader: SegmentReader) -> Record | None:
-    header = reader.header
-    segment = Segment(name, (header.boot, header.slot), header.counter, reader)
-    assembler = Assembler(held_bytes_max=0)
-    reader.finish()
-    found = None
-    while frames := reader.read():
-        for frame in frames:
-            found = assembler.take(segment, frame) or found
-    if found is None:
-        found = next(iter(assembler.close({each.chain for each in assembler.open_exchanges()})), None)
-    # Who it is of may stand in its body.
-    return make_record(found) if found is not None else None
 
 
 async def keep_erased(url: str, disk: DiskErasing, look_seconds: float = LOOK_SECONDS) -> None:

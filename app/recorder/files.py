@@ -14,6 +14,8 @@ from app.recorder.segment import Chain, Segment
 
 CARRY_SLOT = 32_767
 """The slot in the names of segments that a recorder writes; workers' numbers are smaller."""
+RETRY_BOOT = "f" * 8
+"""The boot in the names of segments that came back from quarantine/ (recorder/set_aside.py), with CARRY_SLOT."""
 ID_FILE = "recorder.id"
 FRAMES_SUFFIX = ".frames"
 
