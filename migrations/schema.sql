@@ -271,7 +271,8 @@ CREATE TABLE search_sig (
 ALTER TABLE search_sig ALTER COLUMN bits SET STORAGE EXTERNAL;
 
 -- Sums, written with each batch. A value that is not there is '' here, so that it can stand in a key. `unpriced` counts
--- exchanges whose usage is known and whose cost is not: where it is above 0, `cost` is a lower bound.
+-- exchanges whose usage is known and whose cost is not: where it is above 0, `cost` is a lower bound. A histogram is one
+-- number, twelve digits a bucket (app/store/histogram.py): so they are added as numbers are.
 CREATE TABLE usage_hourly (
     project_id int4 NOT NULL,
     hour timestamptz NOT NULL,
@@ -288,10 +289,33 @@ CREATE TABLE usage_hourly (
     output_tokens int8 NOT NULL,
     reasoning_tokens int8 NOT NULL,
     cost numeric NOT NULL DEFAULT 0,
-    duration_histogram int4[] NOT NULL,
-    ttft_histogram int4[] NOT NULL,
+    duration_histogram numeric NOT NULL,
+    ttft_histogram numeric NOT NULL,
     unpriced int8 NOT NULL DEFAULT 0,
     PRIMARY KEY (project_id, hour, model, route, key, status_class, outcome)
+) WITH (fillfactor = 70);
+
+-- The same by days.
+CREATE TABLE usage_daily (
+    project_id int4 NOT NULL,
+    day date NOT NULL,
+    model text NOT NULL DEFAULT '',
+    route text NOT NULL DEFAULT '',
+    key text NOT NULL DEFAULT '',
+    status_class int2 NOT NULL DEFAULT 0,
+    outcome text NOT NULL DEFAULT '',
+    exchanges int8 NOT NULL,
+    request_bytes int8 NOT NULL,
+    response_bytes int8 NOT NULL,
+    input_tokens int8 NOT NULL,
+    cached_tokens int8 NOT NULL,
+    output_tokens int8 NOT NULL,
+    reasoning_tokens int8 NOT NULL,
+    cost numeric NOT NULL DEFAULT 0,
+    duration_histogram numeric NOT NULL,
+    ttft_histogram numeric NOT NULL,
+    unpriced int8 NOT NULL DEFAULT 0,
+    PRIMARY KEY (project_id, day, model, route, key, status_class, outcome)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE usage_daily_users (
@@ -420,4 +444,4 @@ CREATE TABLE read_tokens (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '7'), ('min_writer', '1');
+INSERT INTO meta (key, value) VALUES ('schema_version', '8'), ('min_writer', '2');

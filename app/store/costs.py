@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from app.store.counted import REPEATED
 from app.store.filter import Filter
 from app.store.pool import Pool
-from app.store.rows import columns, hour_key, user_key
+from app.store.rows import columns, daily_rows, hour_key, user_key
 from app.store.statements import statements
 
 if TYPE_CHECKING:
     from app.store.pool import Connection
 
-NO_HISTOGRAM = "{}"
+NO_HISTOGRAM = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,7 @@ async def _add_to_sums(connection: Connection, changed: Sequence[NewCost]) -> No
     if hours := _grown(changed, hour_key):
         rows = [(*key, *_money_alone(*grown), NO_HISTOGRAM, NO_HISTOGRAM) for key, grown in hours]
         await connection.execute(sql["add_hourly"], *columns(rows))
+        await connection.execute(sql["add_daily"], *columns(daily_rows(rows)))
     if days := _grown([each for each in changed if each.exchange.user is not None], user_key):
         await connection.execute(
             sql["add_daily_users"], *columns((*key, *_money_alone(*grown)) for key, grown in days)

@@ -1,19 +1,25 @@
-"""Histograms of times as `int4[]`: logarithmic buckets of ratio 2^(1/8), so a quantile is right to 9 %; pure.
+"""Histograms of times: logarithmic buckets of ratio 2^(1/8), so a quantile is right to 9 %; pure.
 
-Bucket 0 holds all below 128 microseconds, bucket n what lies between bound(n - 1) and bound(n). Arrays end with their
-last bucket that is not 0; they are added element by element.
+Bucket 0 holds all below 128 microseconds, bucket n what lies between bound(n - 1) and bound(n). In the store a
+histogram is one whole number, twelve decimal digits a bucket, bucket 0 last: what adds numbers adds histograms, in a
+hundredth of the time that arrays take.
 """
 
 from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 STEPS_PER_DOUBLING = 8
 LOWEST_MICROSECONDS = 128.0
 BUCKETS = 8 * 30 + 1
 """The last bucket takes everything above 38 hours."""
+
+DIGITS = 12
+"""Of a bucket's count, at most a million million."""
+_NONE = "0" * DIGITS
 
 BOUNDS_MICROSECONDS = tuple(
     LOWEST_MICROSECONDS * 2 ** (each / STEPS_PER_DOUBLING) for each in range(BUCKETS - 1)
@@ -25,24 +31,41 @@ def bucket(microseconds: int) -> int:
     return bisect.bisect_right(BOUNDS_MICROSECONDS, microseconds)
 
 
-def histogram(times_us: Sequence[int]) -> list[int]:
-    """The histogram of some times."""
-    numbers = [bucket(each) for each in times_us]
-    counts = [0] * (max(numbers, default=-1) + 1)
-    for each in numbers:
-        counts[each] += 1
+def packed(times_us: Sequence[int]) -> str:
+    """The histogram of some times as one number."""
+    counts = Counter(map(bucket, times_us))
+    digits: list[str] = []
+    last = max(counts, default=-1) + 1
+    for number in sorted(counts, reverse=True):
+        digits.append("0" * (DIGITS * (last - number - 1)))
+        digits.append(f"{counts[number]:0{DIGITS}}")
+        last = number
+    digits.append("0" * (DIGITS * last))
+    return "".join(digits).lstrip("0") or "0"
+
+
+def unpacked(number: str) -> dict[int, int]:
+    """A histogram that is one number, as counts by bucket."""
+    counts = {}
+    for place, end in enumerate(range(len(number), 0, -DIGITS)):
+        digits = number[max(0, end - DIGITS) : end]
+        if digits != _NONE and (count := int(digits)):
+            counts[place] = count
     return counts
 
 
-def quantile_us(counts: Sequence[int], share: float) -> float | None:
-    """The time below which `share` (0 to 1) of all lie, in microseconds; None where there are none."""
-    seen = list(itertools.accumulate(counts))
-    if not seen or seen[-1] == 0:
-        return None
-    wanted = share * seen[-1]
-    number = bisect.bisect_left(seen, wanted) if wanted > 0 else bisect.bisect_right(seen, 0)
-    number = min(number, len(seen) - 1)
-    low = BOUNDS_MICROSECONDS[number - 1] if number else 0.0
-    high = BOUNDS_MICROSECONDS[min(number, BUCKETS - 2)]
-    count = counts[number]
-    return low + (high - low) * (wanted - seen[number] + count) / count if count else high
+def quantiles_us(counts: Mapping[int, int], shares: Sequence[float]) -> list[float | None]:
+    """For each share (0 to 1) the time below which so many lie, in microseconds; None where there are none."""
+    buckets = sorted(each for each, count in counts.items() if count > 0)
+    if not buckets:
+        return [None] * len(shares)
+    seen = list(itertools.accumulate(counts[each] for each in buckets))
+    found: list[float | None] = []
+    for share in shares:
+        wanted = share * seen[-1]
+        place = min(bisect.bisect_left(seen, wanted), len(seen) - 1)
+        number = buckets[place]
+        low = BOUNDS_MICROSECONDS[number - 1] if number else 0.0
+        high = BOUNDS_MICROSECONDS[min(number, BUCKETS - 2)]
+        found.append(high - (high - low) * (seen[place] - wanted) / counts[number])
+    return found

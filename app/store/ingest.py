@@ -28,7 +28,15 @@ from app.store.periods import day_of_id, week_number
 from app.store.pool import Pool
 from app.store.record import Delivered, Record, SegmentAccount
 from app.store.retention import Horizon
-from app.store.rows import Placed, columns, daily_user_rows, exchange_row, hourly_rows, segment_row
+from app.store.rows import (
+    Placed,
+    columns,
+    daily_rows,
+    daily_user_rows,
+    exchange_row,
+    hourly_rows,
+    segment_row,
+)
 from app.store.search.writing import SearchWriter
 from app.store.statements import statements
 
@@ -190,6 +198,7 @@ class Ingest:
     async def _add_sums(self, connection: Connection, placed: list[Placed]) -> None:
         if rows := hourly_rows(placed):
             await connection.execute(self._sql["add_hourly"], *columns(rows))
+            await connection.execute(self._sql["add_daily"], *columns(daily_rows(rows)))
         if rows := daily_user_rows(placed):
             await connection.execute(self._sql["add_daily_users"], *columns(rows))
 

@@ -19,7 +19,16 @@ from app.store.periods import week_number
 from app.store.pool import Pool
 from app.store.query import Query
 from app.store.record import Record, Usage
-from app.store.rows import Placed, columns, daily_user_rows, hourly_rows, uuid_of
+from app.store.rows import (
+    HOUR_KEYS,
+    USER_KEYS,
+    Placed,
+    columns,
+    daily_rows,
+    daily_user_rows,
+    hourly_rows,
+    uuid_of,
+)
 from app.store.statements import statements
 
 if TYPE_CHECKING:
@@ -32,7 +41,6 @@ DERIVED = (
     *("service_tier", "error_type", "error_code", "user"),
 )
 """Fields of a record that are read from its bodies, beside its usage."""
-_HOURLY_KEYS, _DAILY_KEYS = 7, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +208,20 @@ class Redecoding:
         new = [_summed(counted.get(each.record.id, each)) for each in placed]
         old = [_summed(Placed(each.kept.record, each.kept.project_id)) for each in changed]
         sql = statements("ingest")
-        for name, keys, make in (
-            ("add_hourly", _HOURLY_KEYS, hourly_rows),
-            ("add_daily_users", _DAILY_KEYS, daily_user_rows),
+        for name, keys, before, after in (
+            ("add_hourly", HOUR_KEYS, hourly_rows(old), hourly_rows(new)),
+            ("add_daily", HOUR_KEYS, daily_rows(hourly_rows(old)), daily_rows(hourly_rows(new))),
+            ("add_daily_users", USER_KEYS, daily_user_rows(old), daily_user_rows(new)),
         ):
-            if (before := make(old)) != (after := make(new)):
+            if before != after:
                 for rows in ([_taken_away(row, keys) for row in before], after):
                     if rows:
                         await connection.execute(sql[name], *columns(rows))
         times = [each.kept.record.started_at for each in changed]
         hour = datetime.timedelta(hours=1)
         await connection.execute(self._sql["forget_empty_hours"], min(times) - hour, max(times))
-        await connection.execute(self._sql["forget_empty_days"], min(times).date(), max(times).date())
+        for name in ("forget_empty_days", "forget_empty_user_days"):
+            await connection.execute(self._sql[name], min(times).date(), max(times).date())
 
 
 def _placed(redecoded: Redecoded) -> Placed:
@@ -227,20 +237,8 @@ def _summed(placed: Placed) -> Placed:
 
 
 def _taken_away(row: tuple[Any, ...], keys: int) -> tuple[Any, ...]:
-    """A row of sums that undoes one; histograms are texts of arrays."""
-    return (
-        *row[:keys],
-        *(
-            each.replace("{", "{-").replace(",", ",-")
-            if isinstance(each, str) and each != "{}"
-            else _negative(each)
-            for each in row[keys:]
-        ),
-    )
-
-
-def _negative(value: Any) -> Any:
-    return value if isinstance(value, str) else -value
+    """A row of sums that undoes one; histograms are texts of numbers."""
+    return (*row[:keys], *(f"-{each}" if isinstance(each, str) else -each for each in row[keys:]))
 
 
 def _json(text: str | None) -> object:

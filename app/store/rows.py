@@ -13,9 +13,12 @@ import msgspec
 from asyncpg.pgproto import pgproto
 
 from app.frozen import value
-from app.store.histogram import histogram
+from app.store.histogram import packed
 from app.store.periods import week_of_id
 from app.store.record import Record, SegmentAccount
+
+HOUR_KEYS, USER_KEYS = 7, 4
+"""Columns of the keys of sums."""
 
 
 @value
@@ -137,11 +140,21 @@ def hourly_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
         (
             *key,
             *_sums(groups[key]),
-            _array([r.duration_us for r in groups[key]]),
-            _array([r.ttft_us for r in groups[key] if r.ttft_us is not None]),
+            packed([r.duration_us for r in groups[key]]),
+            packed([r.ttft_us for r in groups[key] if r.ttft_us is not None]),
         )
         for key in sorted(groups)
     ]
+
+
+def daily_rows(hourly: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Rows for add_daily, in the order of their key, from rows for add_hourly."""
+    days: dict[tuple[Any, ...], Sequence[Any]] = {}
+    for row in hourly:
+        key = (row[0], row[1].date(), *row[2:HOUR_KEYS])
+        known = days.get(key)
+        days[key] = row[HOUR_KEYS:] if known is None else _added(known, row[HOUR_KEYS:])
+    return [(*key, *days[key]) for key in sorted(days)]
 
 
 def daily_user_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
@@ -151,6 +164,11 @@ def daily_user_rows(placed: Iterable[Placed]) -> list[tuple[Any, ...]]:
         if each.record.user is not None:
             groups.setdefault(user_key(each.project_id, each.record), []).append(each.record)
     return [(*key, *_sums(groups[key])) for key in sorted(groups)]
+
+
+def _added(sums: Sequence[Any], more: Sequence[Any]) -> list[Any]:
+    """Histograms are texts of numbers."""
+    return [str(int(a) + int(b)) if isinstance(a, str) else a + b for a, b in zip(sums, more, strict=True)]
 
 
 def _sums(records: Sequence[Record]) -> tuple[Any, ...]:
@@ -166,8 +184,3 @@ def _sums(records: Sequence[Record]) -> tuple[Any, ...]:
         sum((r.usage.cost for r in records if r.usage.cost is not None), decimal.Decimal(0)),
         sum(r.usage.cost_status is not None and r.usage.cost is None for r in records),
     )
-
-
-def _array(times_us: Sequence[int]) -> str:
-    """A histogram as the text of an array: arrays of different lengths cannot be passed to `unnest` together."""
-    return "{" + ",".join(map(str, histogram(times_us))) + "}"

@@ -7,6 +7,7 @@ say them are found first.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import operator
 import uuid
@@ -24,7 +25,7 @@ from app.store.periods import DAY_MILLISECONDS, lowest_id
 from app.store.pool import Pool
 from app.store.search.listing import SearchedLists
 from app.store.statements import statements
-from app.store.sums import TAG, TIMES, Row, Source, Spans, Sums, source_of, spans, status_classes
+from app.store.sums import TAG, TIMES, Part, Source, Sums, Table, parts, source_of, status_classes, whole_days
 from app.store.visible import visible_projects
 
 if TYPE_CHECKING:
@@ -82,12 +83,13 @@ class StatsReader:
         async with self._pool.transaction(readonly=True) as connection:
             projects = await visible_projects(connection)
             project_ids = [each for each, name in projects.items() if wanted.project in (None, name)]
-            run = _Run(connection, wanted, list(groups), project_ids)
+            page = Wanted(wanted, project_ids, *wanted.bounds(None, "desc"), limit)
+            run = _Run(connection, page, groups, with_times=with_times and source != "users")
             if project_ids and wanted.can_match():
                 if wanted.q is not None:
                     await run.search(self._searched)
                 else:
-                    await run.run(source, with_times=with_times)
+                    await run.run(source)
         found = [Group(_values(groups, key, projects), sums) for key, sums in run.groups.items()]
         _sort(found, groups)
         has_times = with_times and source != "users"
@@ -99,38 +101,37 @@ class _Run:
     """One question."""
 
     def __init__(
-        self, connection: Connection, wanted: Filter, groups: list[str], project_ids: list[int]
+        self, connection: Connection, page: Wanted, groups: Sequence[str], *, with_times: bool
     ) -> None:
         self._connection = connection
-        self._wanted = wanted
+        self._page = page
+        self._wanted = page.filter
+        self._with_times = with_times
         self._names = [("tag" if each.startswith(TAG) else each) for each in groups]
         self._tags = [each.removeprefix(TAG) if each.startswith(TAG) else None for each in groups]
-        self._project_ids = project_ids
         self._sql = statements("stats")
         self.groups: dict[Key, Sums] = {}
         self.is_complete = True
         self.reached: datetime.datetime | None = None
 
-    async def run(self, source: Source, *, with_times: bool) -> None:
+    async def run(self, source: Source) -> None:
         deadline = monotonic_ns() + int(BUDGET_SECONDS * 1e9)
-        if source == "exchanges":
-            low, high = self._wanted.bounds(None, "desc")
-            await self._exchanges(low, high, (), deadline)
-            return
-        cut: Spans = spans(self._wanted.since, self._wanted.until, source)
-        if cut.whole is not None:
-            await self._whole(source, cut.whole, with_times=with_times)
+        is_by_day = source == "hourly" and "hour" not in self._names
         extra = (Condition("has_user", ()),) if source == "users" else ()
-        for low_time, high_time in cut.rest:
-            await self._exchanges(lowest_id(low_time), lowest_id(high_time), extra, deadline)
+        for part in parts(self._wanted.since, self._wanted.until, "daily" if is_by_day else source):
+            if self._has_first_times():
+                break
+            if part.table == "exchanges":
+                await self._exchanges(lowest_id(part.low), lowest_id(part.high), extra, deadline)
+            else:
+                await self._whole(part)
         if source == "users":
             for sums in self.groups.values():
                 sums.errors = None
 
     async def search(self, searched: SearchedLists) -> None:
         """Sums up what says the words of the filter, as far as the budget reaches."""
-        low, high = self._wanted.bounds(None, "desc")
-        page = Wanted(self._wanted, self._project_ids, low, high, MOST_SAID)
+        page = dataclasses.replace(self._page, limit=MOST_SAID)
         found = await searched.find(self._connection, page, BUDGET_SECONDS)
         if found.ids:
             said = [Condition("ids", (found.ids,))]
@@ -139,27 +140,39 @@ class _Run:
         if found.has_more:
             self._stop(found.resume_after or found.ids[-1])
 
-    async def _whole(
-        self, source: Source, span: tuple[datetime.datetime, datetime.datetime], *, with_times: bool
-    ) -> None:
+    def _has_first_times(self) -> bool:
+        """Whether groups come by time, and the first ones are there already."""
+        return len(self.groups) > self._page.limit and not set(self._names).isdisjoint(TIMES)
+
+    async def _whole(self, part: Part) -> None:
+        """What sums tell; a few days at a time where groups come by time, since no more than the first are shown."""
+        low, ends = part.low, [part.high]
+        if not set(self._names).isdisjoint(TIMES):
+            days = await self._connection.fetchrow(self._sql["first_days"], self._page.project_ids)
+            if (
+                days is not None
+                and (first := days["users" if part.table == "users" else "others"]) is not None
+            ):
+                begin = datetime.datetime.combine(first, datetime.time(), datetime.UTC)
+                ends = whole_days(max(low, begin), part.high)
+        for high in ends:
+            if self._has_first_times():
+                break
+            parameters = self._parameters(part.table, low, high)
+            self._add(await self._rows(self._sql[part.table], *parameters))
+            low = high
+
+    def _parameters(self, table: Table, low: datetime.datetime, high: datetime.datetime) -> tuple[Any, ...]:
         wanted = self._wanted
+        span = (low, high) if table == "hourly" else (low.date(), high.date())
         names = (self._name(0), self._name(1))
-        parameters: tuple[Any, ...]
-        if source == "users":
-            days = (span[0].date(), span[1].date())
-            parameters = (*days, self._project_ids, wanted.model, wanted.user, *names)
-        else:
-            classes = status_classes(wanted)
-            parameters = (
-                *(*span, self._project_ids, wanted.model, wanted.key, wanted.outcome),
-                *(None if classes is None else list(classes), *names),
-            )
-        rows = await self._rows(self._sql[source], *parameters)
-        for row in rows:
-            self._sums(row).add(row)
-        if with_times and source == "hourly":
-            for row in await self._rows(self._sql["hourly_times"], *parameters):
-                self._sums(row).add_times(row["bucket"], row["durations"], row["ttfts"])
+        if table == "users":
+            return (*span, self._page.project_ids, wanted.model, wanted.user, *names)
+        classes = status_classes(wanted)
+        return (
+            *(*span, self._page.project_ids, wanted.model, wanted.key, wanted.outcome),
+            *(None if classes is None else list(classes), *names, self._with_times),
+        )
 
     async def _rows(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
         rows = await within(self._connection, WHOLE_SECONDS, statement, *parameters)
@@ -194,13 +207,13 @@ class _Run:
                 window *= 4
 
     def _statement(self, low: uuid.UUID, high: uuid.UUID, extra: tuple[Condition, ...]) -> list[Any]:
-        project_id = self._project_ids[0] if len(self._project_ids) == 1 else None
+        project_id = self._page.project_ids[0] if len(self._page.project_ids) == 1 else None
         conditions = [*self._wanted.conditions(project_id), *extra]
         return composed(self._sql["exchanges"], self._fixed(low, high), conditions)
 
     def _fixed(self, low: uuid.UUID, high: uuid.UUID) -> tuple[Any, ...]:
         names = (self._name(0), self._name(1), self._tag(0), self._tag(1))
-        return (low, high, *names, list(BOUNDS_MICROSECONDS))
+        return (low, high, *names, list(BOUNDS_MICROSECONDS), self._with_times)
 
     def _stop(self, high: uuid.UUID) -> None:
         self.is_complete = False
@@ -208,17 +221,7 @@ class _Run:
 
     def _add(self, rows: Sequence[asyncpg.Record]) -> None:
         for row in rows:
-            sums = self._sums(row)
-            if row["is_duration"]:
-                sums.add_times(row["duration_bucket"], row["exchanges"], 0)
-            elif row["is_ttft"]:
-                if row["ttft_bucket"] is not None:
-                    sums.add_times(row["ttft_bucket"], 0, row["exchanges"])
-            else:
-                sums.add(row)
-
-    def _sums(self, row: Row) -> Sums:
-        return self.groups.setdefault((row["first"], row["second"]), Sums())
+            self.groups.setdefault((row["first"], row["second"]), Sums()).add(row)
 
     def _name(self, number: int) -> str | None:
         return self._names[number] if number < len(self._names) else None

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from app.store.filter import Filter
 from app.store.filters.errors import FilterError
-from app.store.histogram import BUCKETS, quantile_us
+from app.store.histogram import BUCKETS, quantiles_us, unpacked
 
 GROUPS = (
     *("hour", "day", "model", "user", "key", "project"),
@@ -26,6 +26,8 @@ COUNTS = (
 )
 
 Source = Literal["hourly", "users", "exchanges"]
+"""What is told of: `hourly` are sums of hours, and of days where these suffice."""
+Table = Literal["hourly", "daily", "users", "exchanges"]
 
 _HOURLY_GROUPS = frozenset({"hour", "day", "model", "key", "project", "status", "outcome", "endpoint"})
 _HOURLY_FILTERS = frozenset({"project", "model", "key", "outcome", "status", "since", "until"})
@@ -48,9 +50,11 @@ class Sums:
     errors: int | None = 0
     """Answers of 400 and above, and exchanges that ended otherwise than completed or left; None is unknown."""
     cost: decimal.Decimal = decimal.Decimal(0)
-    durations: list[int] = field(default_factory=list)
+    durations: dict[int, int] = field(default_factory=dict)
     """Exchanges by bucket; empty where no times are asked for."""
-    ttfts: list[int] = field(default_factory=list)
+    ttfts: dict[int, int] = field(default_factory=dict)
+    histograms: list[tuple[str | None, str | None]] = field(default_factory=list)
+    """The same as they are kept: few of the groups that are read are shown."""
 
     def add(self, row: Row) -> None:
         """Adds a row of sums."""
@@ -59,19 +63,23 @@ class Sums:
         known = self.errors is not None and row["errors"] is not None
         self.errors = (self.errors or 0) + row["errors"] if known else None
         self.cost += row["cost"]
+        self.histograms.append((row["durations"], row["ttfts"]))
 
     def add_times(self, bucket: int, durations: int, ttfts: int) -> None:
         """Adds how many exchanges took so long, and how many began to answer so late."""
-        if not self.durations:
-            self.durations, self.ttfts = [0] * BUCKETS, [0] * BUCKETS
         place = min(bucket, BUCKETS - 1)
-        self.durations[place] += durations
-        self.ttfts[place] += ttfts
+        self.durations[place] = self.durations.get(place, 0) + durations
+        self.ttfts[place] = self.ttfts.get(place, 0) + ttfts
 
     def quantiles(self) -> tuple[list[float | None], list[float | None]]:
         """Durations and times to the first byte at SHARES, in microseconds."""
-        durations = [quantile_us(self.durations, share) for share in SHARES]
-        return durations, [quantile_us(self.ttfts, share) for share in SHARES]
+        for durations, ttfts in self.histograms:
+            for place, count in unpacked(durations or "").items():
+                self.add_times(place, count, 0)
+            for place, count in unpacked(ttfts or "").items():
+                self.add_times(place, 0, count)
+        self.histograms.clear()
+        return quantiles_us(self.durations, SHARES), quantiles_us(self.ttfts, SHARES)
 
 
 def read_groups(text: str) -> list[str]:
@@ -110,23 +118,44 @@ def status_classes(wanted: Filter) -> tuple[int, ...] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
-    """A time in whole hours or days, and what is left over before and behind; from and before."""
+class Part:
+    """A time, from and before, that one table tells."""
 
-    whole: tuple[datetime.datetime, datetime.datetime] | None
-    rest: tuple[tuple[datetime.datetime, datetime.datetime], ...]
+    low: datetime.datetime
+    high: datetime.datetime
+    table: Table
 
 
-def spans(since: datetime.datetime | None, until: datetime.datetime | None, source: Source) -> Spans:
-    """Cuts a time where the sums of a source begin and end; None is without end."""
-    step = datetime.timedelta(days=1) if source == "users" else datetime.timedelta(hours=1)
-    low = max(since or _EARLIEST, _EARLIEST)
-    high = min(until or _LATEST, _LATEST)
+def parts(low: datetime.datetime | None, high: datetime.datetime | None, table: Table) -> list[Part]:
+    """A time (None is without end), cut where the sums of a table begin and end; in order.
+
+    What days have over at their ends is told by hours, and what hours have over by exchanges.
+    """
+    low, high = max(low or _EARLIEST, _EARLIEST), min(high or _LATEST, _LATEST)
+    if low >= high:
+        return []
+    if table == "exchanges":
+        return [Part(low, high, table)]
+    step = datetime.timedelta(hours=1) if table == "hourly" else datetime.timedelta(days=1)
     first, last = _rounded(low, step, up=True), _rounded(high, step, up=False)
+    finer: Table = "hourly" if table == "daily" else "exchanges"
     if first >= last:
-        return Spans(None, ((low, high),) if low < high else ())
-    edges = [(low, first), (last, high)]
-    return Spans((first, last), tuple(each for each in edges if each[0] < each[1]))
+        return parts(low, high, finer)
+    return [*parts(low, first, finer), Part(first, last, table), *parts(last, high, finer)]
+
+
+def whole_days(low: datetime.datetime, high: datetime.datetime) -> list[datetime.datetime]:
+    """Where to pause between two times: at the ends of days, one after a day, then later and later, and at the end."""
+    step = datetime.timedelta(days=1)
+    ends = []
+    at = _rounded(low + datetime.timedelta(microseconds=1), step, up=True)
+    while at < high:
+        ends.append(at)
+        step *= 2
+        if high - at <= step:
+            break
+        at += step
+    return [*ends, high]
 
 
 _EARLIEST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

@@ -44,7 +44,9 @@ SELECT trim_scale(coalesce(sum(cost), 0)) = (SELECT trim_scale(sum(cost)) FROM u
     (SELECT trim_scale(coalesce(sum(cost), 0)) FROM exchanges WHERE end_user IS NOT NULL)
         = (SELECT trim_scale(coalesce(sum(cost), 0)) FROM usage_daily_users),
     count(*) = (SELECT sum(exchanges) FROM usage_hourly),
-    coalesce(sum(input_tokens), 0) = (SELECT sum(input_tokens) FROM usage_hourly)
+    coalesce(sum(input_tokens), 0) = (SELECT sum(input_tokens) FROM usage_hourly),
+    (SELECT trim_scale(sum(cost)) || ' ' || sum(unpriced) FROM usage_hourly)
+        = (SELECT trim_scale(sum(cost)) || ' ' || sum(unpriced) FROM usage_daily)
 FROM exchanges
 """
 
@@ -81,7 +83,7 @@ async def test_new_prices_change_exchanges_and_sums_alike(pool: Pool, ask: Calla
     await recorder(pool).deliver(
         [asked(), asked("house-7b", user="ann"), asked("house-7b"), created(), polled(), polled()]
     )
-    assert ask(SUMS_AGREE) == "t|t|t|t|t"
+    assert ask(SUMS_AGREE) == "t|t|t|t|t|t"
     done = await run(pool, prices(OWN))
     assert (done.looked_at, done.changed, done.gained, done.lost) == (4, 2, 2, 0)
     # twice 80 * 1 + 100 * 2, by the million, beside two gpt-5
@@ -89,7 +91,7 @@ async def test_new_prices_change_exchanges_and_sums_alike(pool: Pool, ask: Calla
     assert {name: (each.exchanges, each.before, each.after) for name, each in done.models.items()} == {
         "house-7b": (2, Decimal(0), Decimal("0.00056"))
     }
-    assert ask(SUMS_AGREE) == "t|t|t|t|t"
+    assert ask(SUMS_AGREE) == "t|t|t|t|t|t"
     assert ask("SELECT cost, cost_status, price_version ~ '^own ' FROM exchanges WHERE end_user = 'ann'") == (
         "0.00028|priced|t"
     )
@@ -111,7 +113,7 @@ async def test_a_second_run_changes_nothing(pool: Pool, ask: Callable[[str], str
     assert (await run(pool, prices(DEARER))).changed == 2
     again = await run(pool, prices(DEARER))
     assert (again.looked_at, again.changed, again.before) == (2, 0, again.after)
-    assert ask(SUMS_AGREE) == "t|t|t|t|t"
+    assert ask(SUMS_AGREE) == "t|t|t|t|t|t"
 
 
 async def test_a_price_that_is_gone_takes_its_cost_along(pool: Pool, ask: Callable[[str], str]) -> None:
@@ -122,7 +124,7 @@ async def test_a_price_that_is_gone_takes_its_cost_along(pool: Pool, ask: Callab
     assert (
         ask("SELECT cost IS NULL, price_version IS NULL, cost_status FROM exchanges") == "t|t|unknown_model"
     )
-    assert ask(SUMS_AGREE) == "t|t|t|t|t"
+    assert ask(SUMS_AGREE) == "t|t|t|t|t|t"
 
 
 async def test_two_runs_at_once_correct_the_sums_once(pool: Pool, ask: Callable[[str], str]) -> None:
@@ -130,7 +132,7 @@ async def test_two_runs_at_once_correct_the_sums_once(pool: Pool, ask: Callable[
         [asked("house-7b" if each % 2 else "gpt-5", user=f"u{each % 5}") for each in range(60)]
     )
     await asyncio.gather(*(run(pool, prices(DEARER)) for _ in range(4)))
-    assert ask(SUMS_AGREE) == "t|t|t|t|t"
+    assert ask(SUMS_AGREE) == "t|t|t|t|t|t"
     assert ask("SELECT trim_scale(sum(cost)) FROM usage_hourly") == "0.5484"  # 30 * 0.00028 + 30 * 0.018
 
 
@@ -146,7 +148,7 @@ async def test_a_run_that_stopped_goes_on_from_where_it_was(
     await pages.aclose()
     assert (first.looked_at, first.changed) == (7, 7)
     assert first.until is not None
-    assert ask(SUMS_AGREE) == "t|t|t|t|t"
+    assert ask(SUMS_AGREE) == "t|t|t|t|t|t"
     rest = await run(pool, prices(OWN), first.until)
     assert rest.looked_at >= 23
     assert rest.changed == 23

@@ -11,6 +11,7 @@ import pytest
 
 from app.recorder.prices import Prices
 from app.recorder.redecode import Progress, Redecoder
+from app.store.histogram import unpacked
 from app.store.ingest import Ingest
 from app.store.metadata import MetadataWriter
 from app.store.pool import Pool
@@ -18,6 +19,7 @@ from app.store.record import Record, Usage
 from app.store.redecoding import Redecoding
 from tests.store.conftest import RECORDER
 from tests.store.talks import Clock, Talker
+from tests.store.test_sums import DAYS_THAT_DIFFER
 
 SINCE = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 UNTIL = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)
@@ -94,7 +96,9 @@ async def test_what_could_not_be_read_is_mended_with_its_sums_and_conversations(
     sums = await fetch(pool, "SELECT * FROM usage_hourly")
     assert {(row["route"], row["model"]) for row in sums} == {("chat/completions", "gpt-4o")}
     assert sum(row["exchanges"] for row in sums) == 12
-    assert sum(sum(row["duration_histogram"]) for row in sums) == 12
+    assert sum(sum(unpacked(f"{row['duration_histogram']:f}").values()) for row in sums) == 12
+    [differing] = await fetch(pool, DAYS_THAT_DIFFER)
+    assert differing["count"] == 0
     again = await redecode(pool)
     assert (again.looked_at, again.changed, dict(again.columns)) == (12, 0, {})
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.clock import new_id
-from app.store.histogram import BOUNDS_MICROSECONDS, BUCKETS, bucket, histogram, quantile_us
+from app.store.histogram import BOUNDS_MICROSECONDS, BUCKETS, bucket, packed, quantiles_us, unpacked
 from app.store.periods import day_of_id, lowest_id, period_of, week_number, week_of_day, week_of_id
 
 MOMENTS = st.datetimes(
@@ -57,15 +58,21 @@ def test_a_bucket_holds_what_lies_between_its_bounds(microseconds: int) -> None:
 
 @given(st.lists(st.integers(1_000, 10**9), min_size=1), st.floats(0, 1))
 def test_a_quantile_is_right_to_a_tenth(times_us: list[int], share: float) -> None:
-    counts = histogram(times_us)
-    assert sum(counts) == len(times_us) and counts[-1] > 0
+    counts = unpacked(packed(times_us))
+    assert counts == Counter(map(bucket, times_us))
     ordered = sorted(times_us)
     exact = ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
-    estimate = quantile_us(counts, share)
+    [estimate] = quantiles_us(counts, [share])
     assert estimate is not None
     assert exact / 1.1 <= estimate <= exact * 1.1
 
 
 def test_no_times_have_no_quantile() -> None:
-    assert histogram([]) == []
-    assert quantile_us([], 0.5) is None
+    assert packed([]) == "0"
+    assert quantiles_us(unpacked("0"), [0.5, 0.9]) == [None, None]
+
+
+@given(st.lists(st.lists(st.integers(0, 10**12), max_size=5), max_size=5))
+def test_histograms_are_added_as_numbers_are(times_us: list[list[int]]) -> None:
+    total = sum(int(packed(each)) for each in times_us)
+    assert unpacked(str(total)) == Counter(bucket(each) for several in times_us for each in several)

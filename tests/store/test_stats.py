@@ -17,7 +17,7 @@ from app.store.ingest import Ingest
 from app.store.pool import Pool
 from app.store.query import Query
 from app.store.record import Record, Usage
-from app.store.sums import read_groups, source_of, spans
+from app.store.sums import Table, parts, read_groups, source_of
 from tests.store.samples import NOON_NS, record
 from tests.store.search.corpus import saying
 
@@ -205,16 +205,29 @@ def test_the_smallest_table_that_knows_enough_is_read() -> None:
     assert source_of(["day"], wanted(**{"request.temperature": "1"})) == "exchanges"
 
 
-def test_a_time_is_cut_where_hours_begin() -> None:
+def test_a_time_is_cut_where_days_and_hours_begin() -> None:
     def at(hour: int, minute: int = 0) -> datetime.datetime:
-        return datetime.datetime(2026, 11, 18, hour, minute, tzinfo=datetime.UTC)
+        return datetime.datetime(2026, 11, 18, tzinfo=datetime.UTC) + datetime.timedelta(
+            hours=hour, minutes=minute
+        )
 
-    cut = spans(at(3, 10), at(6, 5), "hourly")
-    assert cut.whole == (at(4), at(6))
-    assert cut.rest == ((at(3, 10), at(4)), (at(6), at(6, 5)))
-    assert spans(at(3, 10), at(3, 50), "hourly").rest == ((at(3, 10), at(3, 50)),)
-    assert spans(at(3), at(4), "hourly").rest == ()
-    assert spans(at(4), at(4), "hourly") == spans(at(5), at(4), "users")
+    def cut(low: datetime.datetime, high: datetime.datetime, table: Table) -> list[tuple[Any, ...]]:
+        return [(each.low, each.high, each.table) for each in parts(low, high, table)]
+
+    minutes = [(at(3, 10), at(4), "exchanges"), (at(4), at(6), "hourly"), (at(6), at(6, 5), "exchanges")]
+    assert cut(at(3, 10), at(6, 5), "hourly") == cut(at(3, 10), at(6, 5), "daily") == minutes
+    assert cut(at(3, 10), at(3, 50), "hourly") == [(at(3, 10), at(3, 50), "exchanges")]
+    assert cut(at(3), at(4), "hourly") == [(at(3), at(4), "hourly")]
+    assert cut(at(4), at(4), "hourly") == cut(at(5), at(4), "users") == []
+    assert cut(at(22, 30), at(49), "daily") == [
+        *((at(22, 30), at(23), "exchanges"), (at(23), at(24), "hourly")),
+        *((at(24), at(48), "daily"), (at(48), at(49), "hourly")),
+    ]
+    assert cut(at(22), at(49), "users") == [
+        (at(22), at(24), "exchanges"),
+        (at(24), at(48), "users"),
+        (at(48), at(49), "exchanges"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -225,3 +238,21 @@ def test_a_group_that_is_none_is_refused_with_its_place(text: str, position: int
     with pytest.raises(FilterError) as caught:
         read_groups(text)
     assert caught.value.position == position
+
+
+async def test_groups_by_time_are_read_from_the_first_until_a_page_is_full(
+    pool: Pool, ingest: Ingest
+) -> None:
+    day_ns = 24 * HOUR
+    await ingest.deliver(
+        [record(at_ns=NOON_NS - n * day_ns, user=f"u{n % 3}", model=f"m{n % 2}") for n in range(70)]
+    )
+    reader = Query(pool).stats
+    for groups in (["day"], ["hour", "model"], ["user", "day"], ["day", "user"]):
+        whole = await reader.read(Filter(), groups)
+        assert [len(whole.groups), whole.has_more] == [70, False]
+        for limit in (1, 5, 69, 70):
+            cut = await reader.read(Filter(), groups, limit)
+            assert told(cut, *groups) == dict(list(told(whole, *groups).items())[:limit])
+            assert cut.has_more == (limit < 70)
+            assert cut.is_complete

@@ -7,11 +7,25 @@ import random
 from collections import Counter, defaultdict
 from typing import Any
 
-from app.store.histogram import histogram
+from app.store.histogram import packed
 from app.store.ingest import Ingest
 from app.store.pool import Pool
 from app.store.record import Record, Usage
 from tests.store.samples import NOON_NS, record
+
+DAYS_THAT_DIFFER = """
+SELECT count(*) FROM (
+    SELECT
+        project_id, (hour AT TIME ZONE 'UTC')::date AS day, model, route, key, status_class, outcome,
+        sum(exchanges)::int8 AS exchanges, sum(input_tokens)::int8 AS input_tokens, sum(cost) AS cost,
+        sum(duration_histogram) AS durations, sum(ttft_histogram) AS ttfts, sum(unpriced)::int8 AS unpriced
+    FROM usage_hourly GROUP BY 1, 2, 3, 4, 5, 6, 7
+) AS h
+FULL JOIN usage_daily AS d USING (project_id, day, model, route, key, status_class, outcome)
+WHERE (h.exchanges, h.input_tokens, h.cost, h.durations, h.ttfts, h.unpriced) IS DISTINCT FROM
+    (d.exchanges, d.input_tokens, d.cost, d.duration_histogram, d.ttft_histogram, d.unpriced)
+"""
+"""Rows of days that are not the sum of their hours."""
 
 HOUR_NS = 3_600_000_000_000
 _COUNTED = ("request_bytes", "response_bytes")
@@ -78,8 +92,8 @@ async def test_sums_are_those_of_all_exchanges_however_they_were_delivered(
         names = ("hour", "model", "route", "key", "status_class", "outcome")
         members = hours[tuple(row[name] for name in names)]
         assert {name: row[name] for name in sums(members)} == sums(members)
-        assert row["duration_histogram"] == histogram([each.duration_us for each in members])
-        assert row["ttft_histogram"] == histogram(
+        assert f"{row['duration_histogram']:f}" == packed([each.duration_us for each in members])
+        assert f"{row['ttft_histogram']:f}" == packed(
             [each.ttft_us for each in members if each.ttft_us is not None]
         )
     assert len(daily) == len(days)
@@ -87,3 +101,6 @@ async def test_sums_are_those_of_all_exchanges_however_they_were_delivered(
         members = days[row["day"], row["end_user"], row["model"]]
         assert {name: row[name] for name in sums(members)} == sums(members)
     assert Counter(each.outcome for each in records).total() == sum(row["exchanges"] for row in hourly)
+    async with pool.transaction(readonly=True) as connection:
+        assert await connection.fetchval(DAYS_THAT_DIFFER) == 0
+        assert await connection.fetchval("SELECT sum(exchanges) FROM usage_daily") == 400

@@ -160,7 +160,7 @@ FROM unnest(
 )
 ON CONFLICT (project_id, id) DO NOTHING;
 
--- add_hourly: Adds sums, in the order of their key; histograms element by element.
+-- add_hourly: Adds sums, in the order of their key; histograms are texts of numbers.
 INSERT INTO usage_hourly AS u (
     project_id, hour, model, route, key, status_class, outcome,
     exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
@@ -171,7 +171,7 @@ SELECT
     project_id, hour, model, route, key, status_class, outcome,
     exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
     cost, unpriced,
-    durations::int4[], ttfts::int4[]
+    durations::numeric, ttfts::numeric
 FROM unnest(
     $1::int4[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::text[],
     $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[],
@@ -192,14 +192,43 @@ ON CONFLICT (project_id, hour, model, route, key, status_class, outcome) DO UPDA
     reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
     cost = u.cost + excluded.cost,
     unpriced = u.unpriced + excluded.unpriced,
-    duration_histogram = (
-        SELECT coalesce(array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY position), '{}')
-        FROM unnest(u.duration_histogram, excluded.duration_histogram) WITH ORDINALITY AS h (a, b, position)
-    ),
-    ttft_histogram = (
-        SELECT coalesce(array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY position), '{}')
-        FROM unnest(u.ttft_histogram, excluded.ttft_histogram) WITH ORDINALITY AS h (a, b, position)
-    );
+    duration_histogram = u.duration_histogram + excluded.duration_histogram,
+    ttft_histogram = u.ttft_histogram + excluded.ttft_histogram;
+
+-- add_daily: The same by days.
+INSERT INTO usage_daily AS u (
+    project_id, day, model, route, key, status_class, outcome,
+    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    cost, unpriced,
+    duration_histogram, ttft_histogram
+)
+SELECT
+    project_id, day, model, route, key, status_class, outcome,
+    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    cost, unpriced,
+    durations::numeric, ttfts::numeric
+FROM unnest(
+    $1::int4[], $2::date[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::text[],
+    $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[],
+    $15::numeric[], $16::int8[], $17::text[], $18::text[]
+) AS s (
+    project_id, day, model, route, key, status_class, outcome,
+    exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    cost, unpriced,
+    durations, ttfts
+)
+ON CONFLICT (project_id, day, model, route, key, status_class, outcome) DO UPDATE SET
+    exchanges = u.exchanges + excluded.exchanges,
+    request_bytes = u.request_bytes + excluded.request_bytes,
+    response_bytes = u.response_bytes + excluded.response_bytes,
+    input_tokens = u.input_tokens + excluded.input_tokens,
+    cached_tokens = u.cached_tokens + excluded.cached_tokens,
+    output_tokens = u.output_tokens + excluded.output_tokens,
+    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
+    cost = u.cost + excluded.cost,
+    unpriced = u.unpriced + excluded.unpriced,
+    duration_histogram = u.duration_histogram + excluded.duration_histogram,
+    ttft_histogram = u.ttft_histogram + excluded.ttft_histogram;
 
 -- add_daily_users: Adds sums by user, in the order of their key.
 INSERT INTO usage_daily_users AS u (

@@ -61,7 +61,10 @@ FOR UPDATE OF e;
 -- forget_empty_hours: Removes sums between two times that count nothing any more.
 DELETE FROM usage_hourly WHERE hour >= $1 AND hour <= $2 AND exchanges <= 0;
 
--- forget_empty_days: The same for sums by user.
+-- forget_empty_days: The same for sums of days.
+DELETE FROM usage_daily WHERE day >= $1 AND day <= $2 AND exchanges <= 0;
+
+-- forget_empty_user_days: The same for sums by user.
 DELETE FROM usage_daily_users WHERE day >= $1 AND day <= $2 AND exchanges <= 0;
 
 -- position: How far a run with these bounds is.
