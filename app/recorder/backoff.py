@@ -1,11 +1,12 @@
-"""How long to wait after a failure: 0.1 s, twice as long each time, at most 30 s, and never all at once."""
+"""How long to wait after a failure: 0.1 s, twice as long each time, at most 8 s, and never all at once."""
 
 from __future__ import annotations
 
 import random
 
 FIRST_SECONDS = 0.1
-LONGEST_SECONDS = 30.0
+LONGEST_SECONDS = 8.0
+"""A database that is back is noticed within 10 s, however long it was away."""
 
 
 class Backoff:

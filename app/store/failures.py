@@ -56,9 +56,13 @@ def is_missing_partition(error: BaseException) -> bool:
 
 
 def is_certain(error: BaseException) -> bool:
-    """Whether PostgreSQL itself refused a command, and its connection can be used on."""
+    """Whether PostgreSQL itself refused a command, and its connection can be used on.
+
+    After a failover the old server, or what a session took over from it, may stay read-only (25) for ever.
+    """
     return isinstance(error, asyncpg.PostgresError) and sqlstate(error)[:2] not in (
         "08",
+        "25",
         "57",
         "58",
         "XX",

@@ -1,127 +1,153 @@
-"""The whole product, killed and starved in its parts: nothing that a client received is lost, nothing is twice."""
+"""Processes that die, stop or run out of memory under load: nothing that a client received is lost or twice."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
-import time
+from pathlib import Path
 
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
-from app.telemetry.tasks import spawn
-from tests.cli.processes import children_of
-from tests.fakes.upstream import ScriptedUpstream
-from tests.faults.oracle import Clients, judge, oracle_upstream
-from tests.product import Product, running_product
+from tests.faults.conftest import Row
+from tests.faults.injectors import Killer, memory_group, processes, stopped
+from tests.faults.judge import Allowed
+from tests.faults.world import World, world
+from tests.recorder.conftest import folder as folder
+from tests.recorder.conftest import rows as rows
+from tests.recorder.journals import Rows, open_writer, write_exchange
+from tests.recorder.test_kill import drain, start
+
+LIVES_SECONDS = 2.1
+"""A child that lived so long is started again at once."""
+CRASHED = Allowed(frozenset({"proxy_crashed"}), unanswered=True)
+CUT_OFF = Allowed(frozenset({"proxy_crashed", "completed", "client_left"}), unanswered=True)
 
 
-def pid_of(product: Product, word: str) -> int | None:
-    """The child whose name holds a word."""
-    children = children_of(product.process.pid)
-    return next((pid for name, pid in children.items() if word in name), None)
-
-
-async def kill(product: Product, word: str, times: int, every_seconds: float) -> int:
-    """SIGKILLs a child again and again; gives how often."""
-    killed = 0
-    last = 0
-    deadline = time.monotonic() + times * every_seconds * 10
-    while killed < times and time.monotonic() < deadline:
-        await asyncio.sleep(every_seconds)
-        pid = pid_of(product, word)
-        if pid is not None and pid != last:
-            os.kill(pid, signal.SIGKILL)
-            killed, last = killed + 1, pid
-    return killed
-
-
-async def recorded_rows(clients: Clients) -> dict[str, dict]:
-    """All rows, once every exchange that a client saw is there."""
-    wanted = {got.exchange_id for got in clients.received}
-    deadline = time.monotonic() + 60
-    while True:
-        rows = await clients.product.exchanges(0)
-        found = {row["id"]: row for row in rows}
-        assert len(found) == len(rows), "an exchange is there twice"
-        if wanted <= found.keys() or time.monotonic() > deadline:
-            return found
-        await asyncio.sleep(0.2)
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("kills", [20])
-async def test_kill_9_of_worker_and_recorder_under_load_loses_nothing(tmp_path, kills):
-    async with (
-        ScriptedUpstream(oracle_upstream) as upstream,
-        running_product(tmp_path / "data", upstream=f"http://127.0.0.1:{upstream.port}") as product,
-    ):
-        clients = Clients(product)
-        stop = asyncio.Event()
-        load = [spawn(clients.until(stop, 20, 15), name="load") for _ in range(4)]
-        # Streams that outlive several segments (one is sealed at 5 s of age); a killed worker breaks them.
-        load += [spawn(clients.until(stop, 700, 20), name="load") for _ in range(2)]
-        killed = await asyncio.gather(
-            kill(product, "recorder", kills, 2.2), kill(product, "proxy", kills, 2.3)
-        )
-        assert list(killed) == [kills, kills]
-        # The last one lives: a long stream ends whole.
-        long = await clients.ask(600, 20)
-        stop.set()
-        await asyncio.gather(*load)
+@pytest.mark.row("K1", ci=3, soak=200)
+async def test_kill_9_of_a_worker_costs_its_own_streams_their_end_and_nothing_else(
+    tmp_path: Path, database_url: str, row: Row
+) -> None:
+    async with world(tmp_path, database_url, workers=2) as made:
+        killer = Killer(made.product, "proxy")
+        async with made.load(200 if row.times > 20 else 40, 30, 150):
+            for _ in row.turns():
+                await asyncio.sleep(LIVES_SECONDS + random.random() / 2)
+                await killer.kill()
+            long = await made.clients.ask(100, 20)
         assert long.is_whole
-        rows = await recorded_rows(clients)
-        await judge(clients, rows)
-        outcomes = [row["outcome"] for row in rows.values()]
-        assert "proxy_crashed" in outcomes and outcomes.count("completed") > kills
+        verdict = await made.judge(CRASHED)
+        assert verdict.outcomes["proxy_crashed"] >= row.times
+        row.tell(held=verdict)
 
 
-@pytest.mark.timeout(180)
-async def test_a_thousand_exchanges_without_the_database_are_recorded_once_it_is_back(tmp_path):
-    # A folder that the database's own user can reach.
-    tmp_path.chmod(0o711)
-    database = EmbeddedPostgres(tmp_path / "database")
-    url = database.start()
-    database.stop()
+@pytest.mark.row("K2", ci=3, soak=200)
+async def test_kill_9_of_the_recorder_is_noticed_by_nobody(
+    tmp_path: Path, database_url: str, row: Row
+) -> None:
+    async with world(tmp_path, database_url) as made:
+        killer = Killer(made.product, "recorder")
+        async with made.load(20):
+            for _ in row.turns():
+                await asyncio.sleep(LIVES_SECONDS + random.random() / 2)
+                await killer.kill()
+        row.tell(held=await made.judge())
+
+
+@pytest.mark.row("K3", ci=2, soak=50)
+async def test_kill_9_of_everything_at_once_keeps_all_that_clients_received(
+    tmp_path: Path, database_url: str, row: Row
+) -> None:
+    async with world(tmp_path, database_url) as made:
+        async with made.load(20, 20, 30):
+            for _ in row.turns():
+                await asyncio.sleep(0.5 + random.random())
+                everything = [*processes(made.product), made.product.process.pid]
+                for pid in random.sample(everything, len(everything)):
+                    _kill(pid)
+                await made.product.process.wait()
+                await made.start()
+        row.tell(held=await made.judge(CRASHED))
+
+
+@pytest.mark.row("K4", ci=4, soak=50)
+async def test_a_recorder_that_is_killed_while_it_catches_up_gets_there_in_the_end(
+    folder: Path, rows: Rows, row: Row
+) -> None:
+    writer = open_writer(folder, segment_bytes=200_000)
+    exchanges = [write_exchange(writer, answer=b"%d" % n, pieces=2) for n in range(row.times * 60)]
+    writer.close()
+    for _ in row.turns():
+        process = await start(folder, rows)
+        await asyncio.sleep(random.random() * 0.3)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    left = len(list(folder.glob("*.seg")))
+    await drain(folder, rows)
+    await rows.check(exchanges)
+    await rows.check_accounts(len(exchanges))
+    row.tell(held=f"{len(exchanges)} exchanges, {left} segments left for the last start")
+
+
+@pytest.mark.row("K5", ci=0, soak=20)
+@pytest.mark.parametrize("word", ["proxy", "recorder"])
+async def test_running_out_of_memory_is_no_worse_than_a_kill(
+    tmp_path: Path, database_url: str, row: Row, word: str
+) -> None:
+    async with world(tmp_path, database_url) as made:
+        async with made.load(20):
+            for _ in row.turns():
+                await asyncio.sleep(LIVES_SECONDS)
+                await _run_out_of_memory(made, word)
+        verdict = await made.judge(CRASHED if word == "proxy" else None)
+        row.tell(**{word: verdict})
+
+
+async def _run_out_of_memory(made: World, word: str) -> None:
+    (pid,) = processes(made.product, word)
+    with memory_group(1 << 20) as group:
+        (group / "cgroup.procs").write_text(str(pid))
+        async with asyncio.timeout(30):
+            while pid in processes(made.product, word):
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.row("K6", ci=1, soak=8)
+async def test_a_worker_that_is_stopped_for_a_while_is_not_taken_for_dead(
+    tmp_path: Path, database_url: str, row: Row
+) -> None:
+    seconds = 60.0 if row.times > 1 else 6.0
+    async with world(tmp_path, database_url) as made:
+        async with made.load(20):
+            for _ in row.turns():
+                await asyncio.sleep(1.0)
+                with stopped(processes(made.product, "proxy")):
+                    await asyncio.sleep(seconds)
+        verdict = await made.judge()
+        assert "proxy_crashed" not in verdict.outcomes
+        row.tell(held=verdict, seconds=seconds)
+
+
+@pytest.mark.row("K2", ci=1, soak=20)
+@pytest.mark.timeout(300)
+async def test_kill_9_of_worker_and_recorder_together_keeps_streams_over_several_segments(
+    tmp_path: Path, row: Row, database_url: str
+) -> None:
+    async with world(tmp_path, database_url) as made:
+        killers = [Killer(made.product, word) for word in ("proxy", "recorder")]
+        # Streams that outlive several segments (one is sealed at 5 s of age).
+        async with made.load(4, 400, 20):
+            for number in row.turns():
+                await asyncio.sleep(LIVES_SECONDS + number % 3 * 2)
+                await asyncio.gather(*[each.kill() for each in killers])
+            long = await made.clients.ask(400, 20)
+        assert long.is_whole
+        row.tell(both=await made.judge(CRASHED))
+
+
+def _kill(pid: int) -> None:
     try:
-        async with (
-            ScriptedUpstream(oracle_upstream) as upstream,
-            running_product(
-                tmp_path / "data",
-                upstream=f"http://127.0.0.1:{upstream.port}",
-                database_url=url,
-                wait_for="proxy",
-            ) as product,
-        ):
-            clients = Clients(product)
-            for _ in range(50):
-                answers = await asyncio.gather(*[clients.ask(3, 0) for _ in range(20)])
-                assert all(answer.is_whole for answer in answers)
-            await asyncio.to_thread(database.start)
-            rows = await recorded_rows(clients)
-            assert len(rows) == 1000
-            await judge(clients, rows)
-    finally:
-        database.stop()
-
-
-@pytest.mark.timeout(120)
-async def test_a_stopped_database_in_mid_run_delays_no_call(tmp_path):
-    async with (
-        ScriptedUpstream(oracle_upstream) as upstream,
-        running_product(tmp_path / "data", upstream=f"http://127.0.0.1:{upstream.port}") as product,
-    ):
-        clients = Clients(product)
-        await asyncio.gather(*[clients.ask(3, 0) for _ in range(20)])
-        await recorded_rows(clients)
-        keeper = pid_of(product, "database")
-        assert keeper is not None
-        database = children_of(keeper)["postgres"]
-        os.kill(database, signal.SIGKILL)
-        for _ in range(10):
-            answers = await asyncio.gather(*[clients.ask(3, 0) for _ in range(20)])
-            assert all(answer.is_whole for answer in answers)
-        rows = await recorded_rows(clients)
-        assert len(rows) == 220
-        await judge(clients, rows)
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # it went with its parent

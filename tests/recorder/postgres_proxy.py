@@ -11,12 +11,18 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass
 class Gate:
-    """While shut, connections are reset; `swallow_answer_to` cuts the connection after PostgreSQL obeyed."""
+    """While shut, connections are reset; while `is_stalled`, nothing passes and nothing is said.
+
+    `swallow_answer_to` cuts the connection after PostgreSQL obeyed; the rest makes the way slow.
+    """
 
     url: str = ""
     swallow_answer_to: bytes | None = None
     swallowed: int = 0
     is_shut: bool = False
+    is_stalled: bool = False
+    delay_seconds: float = 0.0
+    bytes_per_second: int = 0
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def close(self) -> None:
@@ -28,6 +34,14 @@ class Gate:
     def open(self) -> None:
         """Lets through again."""
         self.is_shut = False
+
+    async def hinder(self, size_bytes: int) -> None:
+        """Holds back what is on its way, as it is set now."""
+        while self.is_stalled:
+            await asyncio.sleep(0.02)
+        if self.delay_seconds or self.bytes_per_second:
+            per_byte = 1 / self.bytes_per_second if self.bytes_per_second else 0.0
+            await asyncio.sleep(self.delay_seconds + size_bytes * per_byte)
 
 
 @asynccontextmanager
@@ -81,6 +95,7 @@ async def _both_ways(way: Gate, front: Stream, back: Stream) -> None:
                 way.swallow_answer_to = None
                 way.swallowed += 1
                 losing = True
+            await way.hinder(len(data))
             back[1].write(data)
             await back[1].drain()
 
@@ -88,6 +103,7 @@ async def _both_ways(way: Gate, front: Stream, back: Stream) -> None:
         while data := await back[0].read(65_536):
             if losing:
                 return
+            await way.hinder(len(data))
             front[1].write(data)
             await front[1].drain()
 
