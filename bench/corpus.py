@@ -12,8 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from app.clock import id_milliseconds, new_id, utc_from_ns
-from app.store.pieces import HeldBody
-from app.store.record import Content, Record, Usage
+from app.store.slices.pieces import HeldBody
+from app.store.writing.record import Content, Record, Usage
 
 MODELS, USERS, DAYS = 50, 10_000, 30
 OPEN_CONVERSATIONS = 200

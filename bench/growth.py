@@ -25,10 +25,10 @@ from app.exchange import KeptHeaders
 from app.journal.writer import JournalRules, JournalWriter
 from app.recorder.process import RecorderOptions, run_recorder
 from app.recorder.status import RecorderStatus
-from app.store.embedded import EmbeddedPostgres
-from app.store.migrate import upgrade
-from app.store.pool import Pool
-from app.store.query import Query
+from app.store.database.embedded import EmbeddedPostgres
+from app.store.database.migrate import upgrade
+from app.store.database.pool import Pool
+from app.store.reading.query import Query
 from bench.agents import AgentRuns, Call
 from bench.frames import Written, write
 

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.clock import utc_now
-from app.store.embedded import EmbeddedPostgres
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.record import Record
+from app.store.database.embedded import EmbeddedPostgres
+from app.store.database.pool import Pool
 from app.store.search.building import Builder
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Record
 from bench import corpus
 
 BATCH = 500

@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.store import migrate
-from app.store.pool import Pool
-from app.store.query import Query
+from app.store.database import migrate
+from app.store.database.pool import Pool
+from app.store.reading.query import Query
 from app.store.search.searching import Search, Wanted
 from app.store.search.terms import Terms
 from bench import loading, machine, processes

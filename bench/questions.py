@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.clock import utc_now
-from app.store.filter import Filter, Order
+from app.store.filters.filter import Filter, Order
 from app.store.filters.reading import read_filter
 from app.store.pages.wanted import Sort
-from app.store.query import Query
+from app.store.reading.query import Query
 from bench import corpus
 from bench.loading import Said
 

@@ -1,4 +1,4 @@
-"""Turns the migrations into one SQL script; app/store/migrate.py runs it, in one transaction, over asyncpg.
+"""Turns the migrations into one SQL script; app/store/database/migrate.py runs it, in one transaction, over asyncpg.
 
 Always alembic's offline mode: no SQLAlchemy engine, no second driver, and `?sslmode=` in a URL means what it says.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from app.store.pieces import Coder
+from app.store.slices.pieces import Coder
 
 TABLES = """
 SELECT c.relname FROM pg_class AS c

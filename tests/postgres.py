@@ -20,9 +20,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from app.store.cluster import find_cluster
-from app.store.embedded import EmbeddedPostgres
-from app.store.migrate import upgrade
+from app.store.database.cluster import find_cluster
+from app.store.database.embedded import EmbeddedPostgres
+from app.store.database.migrate import upgrade
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
 

@@ -13,8 +13,8 @@ from app.api import wire
 from app.api.messages import extensions_of
 from app.api.turns import Message, Node, Place, Tree, TurnsReader
 from app.clock import monotonic_ns
-from app.store.contents import ContentReader, KeptContent
-from app.store.stored import StoredConversation, StoredExchange
+from app.store.reading.contents import ContentReader, KeptContent
+from app.store.reading.stored import StoredConversation, StoredExchange
 
 BUDGET_SECONDS = 2.0
 MOST_READ_BYTES = 64 << 20

@@ -13,7 +13,7 @@ from app.api.errors import ApiError
 from app.api.parameters import NAMED_BY_CLIENTS, ConversationParameters
 from app.api.schemas.conversations import ConversationList, ConversationTree
 from app.api.turns import TurnsReader
-from app.store.query import Query as StoreQuery
+from app.store.reading.query import Query as StoreQuery
 
 Parameters = Annotated[ConversationParameters, Query()]
 

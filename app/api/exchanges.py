@@ -15,9 +15,9 @@ from app.api.errors import ApiError
 from app.api.messages import MessageReader, messages_of
 from app.api.parameters import NAMED_BY_CLIENTS, ListParameters
 from app.api.schemas.exchanges import ChunkList, ExchangeDetail, ExchangeList
-from app.store.bodies import StoredBody
-from app.store.query import Query as StoreQuery
-from app.store.stored import StoredExchange
+from app.store.reading.query import Query as StoreQuery
+from app.store.reading.stored import StoredExchange
+from app.store.slices.bodies import StoredBody
 
 ExchangeId = Annotated[uuid.UUID, Path(description="Verbatim's id, as in `x-verbatim-exchange-id`.")]
 Parameters = Annotated[ListParameters, Query()]

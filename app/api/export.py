@@ -20,7 +20,7 @@ from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters
 from app.api.schemas.errors import ErrorAnswer
 from app.export import parquet
 from app.export.formats import FORMATS, FormatName, Options
-from app.store.query import Query as StoreQuery
+from app.store.reading.query import Query as StoreQuery
 
 MOST_AT_ONCE = 4
 """Exports at a time: each reads and compresses as fast as it is taken."""

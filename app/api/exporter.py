@@ -14,10 +14,10 @@ from app.api.messages import MessageReader, extensions_of
 from app.errors import StoreUnavailableError
 from app.export.formats import FileFormat, Options
 from app.export.values import Exported, Writer
-from app.store.contents import KeptContent
-from app.store.filter import Filter, Order
-from app.store.query import Query
-from app.store.stored import Page, StoredExchange
+from app.store.filters.filter import Filter, Order
+from app.store.reading.contents import KeptContent
+from app.store.reading.query import Query
+from app.store.reading.stored import Page, StoredExchange
 
 PAGE = 100
 BATCH_BYTES = 1 << 20

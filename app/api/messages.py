@@ -9,9 +9,9 @@ from typing import Protocol
 import msgspec
 
 from app.errors import StoreError, StoreMisconfiguredError, StoreUnavailableError
-from app.store.bodies import StoredBody
-from app.store.query import Query
-from app.store.stored import StoredExchange, StoredHeaders
+from app.store.reading.query import Query
+from app.store.reading.stored import StoredExchange, StoredHeaders
+from app.store.slices.bodies import StoredBody
 
 _SWITCHING_PROTOCOLS = 101
 MAX_READ_BYTES = 16 << 20

@@ -20,9 +20,9 @@ from app.api.openai_record import (
     missing,
 )
 from app.api.schemas.errors import ErrorAnswer
-from app.store.filter import Filter
 from app.store.filters.facts import metadata_fact
-from app.store.query import Query as StoreQuery
+from app.store.filters.filter import Filter
+from app.store.reading.query import Query as StoreQuery
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Longest page.")]
 After = Annotated[str | None, Query(max_length=1024, description="The `last_id` of the page before.")]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.openai_objects import completion
 from app.api.openai_record import CHAT, RESPONSES, ObjectsReader, OpenAIRecord, missing
 from app.api.schemas.errors import ErrorAnswer
-from app.store.query import Query as StoreQuery
+from app.store.reading.query import Query as StoreQuery
 
 MOST_METADATA = 16
 _ERRORS: dict[int | str, dict[str, Any]] = {

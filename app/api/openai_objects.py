@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.store.stored import StoredExchange
+from app.store.reading.stored import StoredExchange
 
 Fields = dict[str, object]
 

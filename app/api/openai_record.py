@@ -12,9 +12,9 @@ from app.api.errors import ApiError
 from app.api.messages import MAX_READ_BYTES, whole_body
 from app.api.openai_objects import Fields, completion
 from app.clock import monotonic_ns
-from app.store.filter import Filter
-from app.store.query import Query as StoreQuery
-from app.store.stored import StoredExchange
+from app.store.filters.filter import Filter
+from app.store.reading.query import Query as StoreQuery
+from app.store.reading.stored import StoredExchange
 
 CHAT = "/chat/completions"
 RESPONSES = "/responses"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors import ApiError
 from app.clock import utc_now
-from app.store.filter import Filter
+from app.store.filters.filter import Filter
 from app.store.filters.reading import read_filter
 
 _OF_CLIENTS = "questions"

@@ -33,7 +33,7 @@ from app.api.status import status_routes
 from app.api.storage import storage_routes
 from app.api.tail import tail_routes
 from app.api.tokens import token_routes
-from app.store.query import Query
+from app.store.reading.query import Query
 
 SHUTDOWN_SECONDS = 5
 _DESCRIPTION = "The record of every exchange with the OpenAI API, word for word."

@@ -11,8 +11,8 @@ from pydantic import Field
 from app.api import wire
 from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters
 from app.api.schemas.stats import StatsList
-from app.store.stats import Group, Stats, StatsReader
-from app.store.sums import COUNTS, GROUPS, SHARES, read_groups
+from app.store.sums.groups import COUNTS, GROUPS, SHARES, read_groups
+from app.store.sums.stats import Group, Stats, StatsReader
 
 _NAMES = [f"p{round(share * 100)}" for share in SHARES]
 

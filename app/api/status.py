@@ -8,8 +8,8 @@ from app import __version__
 from app.api import wire
 from app.api.schemas.status import Status
 from app.errors import StoreError
-from app.store.query import Query
-from app.store.stored import RecorderStatus
+from app.store.reading.query import Query
+from app.store.reading.stored import RecorderStatus
 
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from app.api import wire
 from app.api.schemas.storage import StorageAnswer
 from app.clock import utc_now
-from app.store.storage import PeriodSize, Storage, StorageReader
+from app.store.database.storage import PeriodSize, Storage, StorageReader
 
 
 def storage_routes(storage: StorageReader, limit_bytes: int | None) -> APIRouter:

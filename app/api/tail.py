@@ -17,9 +17,9 @@ from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters
 from app.api.schemas.errors import ErrorAnswer
 from app.clock import monotonic_ns
 from app.errors import StoreUnavailableError
-from app.store.filter import LOWEST_ID
-from app.store.query import Query as StoreQuery
-from app.store.tail import Cursor, Tail
+from app.store.filters.filter import LOWEST_ID
+from app.store.reading.query import Query as StoreQuery
+from app.store.reading.tail import Cursor, Tail
 
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0

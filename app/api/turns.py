@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.store.stored import StoredExchange
+from app.store.reading.stored import StoredExchange
 
 SYSTEM, ASSISTANT = "system", "assistant"
 MOST_SAYERS = 100

@@ -13,9 +13,7 @@ from fastapi import Response
 
 from app.exchange import KeptHeaders
 from app.store.pages.walking import COUNTED_MOST
-from app.store.record import ChunkTime
-from app.store.search.snippets import Snippet
-from app.store.stored import (
+from app.store.reading.stored import (
     ConversationPage,
     Page,
     RecorderStatus,
@@ -23,6 +21,8 @@ from app.store.stored import (
     StoredExchange,
     StoredHeaders,
 )
+from app.store.search.snippets import Snippet
+from app.store.writing.record import ChunkTime
 
 _TOKENS = (
     "input_tokens",

@@ -100,7 +100,7 @@ def _database_url(settings: Settings) -> str:
     """The database that is set, or the embedded one's, which has its address before it runs."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
-    from app.store.cluster import find_cluster
+    from app.store.database.cluster import find_cluster
 
     return find_cluster(settings.data_dir).url
 

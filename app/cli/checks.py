@@ -106,7 +106,7 @@ async def check_database(settings: Settings) -> list[Finding]:
 
 
 async def _check_embedded(settings: Settings) -> Finding:
-    from app.store.cluster import find_cluster
+    from app.store.database.cluster import find_cluster
 
     asleep = Finding("database", State.OK, "PostgreSQL of its own; it starts with `verbatim serve`")
     if not settings.data_dir.exists():
@@ -121,7 +121,7 @@ async def _check_embedded(settings: Settings) -> Finding:
 
 
 async def _ask_database(url: str) -> Finding:
-    from app.store import migrate
+    from app.store.database import migrate
 
     version = await migrate.current(url)
     if version is None or version < migrate.newest():

@@ -48,7 +48,7 @@ async def _record(settings: Settings, url: str, drain_seconds: float) -> None:
     from app.recorder.price_file import own_prices
     from app.recorder.prices import Prices
     from app.recorder.process import RecorderOptions, run_recorder
-    from app.store.retention import Horizon
+    from app.store.database.retention import Horizon
 
     gc.freeze()
     gc.set_threshold(RECORDER_GC_OBJECTS, 50, 100)
@@ -99,7 +99,7 @@ def _run_apart(task: partial[None]) -> None:
 
 def _upgrade(url: str) -> None:
     """Brings the schema up to date, however long the database is away; says each new trouble once."""
-    from app.store import migrate
+    from app.store.database import migrate
 
     events = event_logger("migrate")
     delay_seconds, complaint = FIRST_UPGRADE_RETRY_SECONDS, ""
@@ -122,8 +122,8 @@ def console(settings: Settings, url: str, sockets: list[socket.socket], token: s
     from app.api.grants import token_hash
     from app.api.server import create_console, run_console
     from app.cli.messages import readers
-    from app.store.pool import Pool
-    from app.store.query import Query
+    from app.store.database.pool import Pool
+    from app.store.reading.query import Query
 
     pool = Pool(url, application="verbatim console")
     hosts = settings.console_host_names()
@@ -140,7 +140,7 @@ def console(settings: Settings, url: str, sockets: list[socket.socket], token: s
 
 def database(settings: Settings) -> None:
     """The keeper of the embedded PostgreSQL: ends with it, so that the supervisor starts both again."""
-    from app.store.embedded import EmbeddedPostgres
+    from app.store.database.embedded import EmbeddedPostgres
 
     events = event_logger("database")
     server = EmbeddedPostgres(settings.data_dir)

@@ -27,7 +27,7 @@ def upgrade(config: ConfigFile = None) -> None:
         raise ConfigError(
             "VERBATIM_DATABASE_URL is not set; the embedded PostgreSQL is upgraded by `verbatim serve` itself"
         )
-    from app.store import migrate
+    from app.store.database import migrate
 
     version = asyncio.run(migrate.upgrade(url.get_secret_value()))
     print(f"the schema is at {version}")

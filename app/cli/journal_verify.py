@@ -44,8 +44,8 @@ def verify(config: ConfigFile = None) -> None:
 async def _balances(settings: Settings) -> list[Balance]:
     from app.recorder.conservation import balances, read_held
     from app.recorder.files import ID_FILE
-    from app.store.accounts import accounts_of
-    from app.store.pool import Pool
+    from app.store.database.pool import Pool
+    from app.store.writing.accounts import accounts_of
 
     directory = JournalDirectory(settings.journal_dir)
     recorder_id = _recorder_id(directory, ID_FILE)

@@ -9,7 +9,7 @@ from app.decode.identity import Turn as DecodedTurn
 from app.decode.shown import request_fields, show_message, shown_messages, talked_turns
 from app.decode.values import Request, Response
 from app.exchange import Outcome
-from app.store.stored import StoredExchange
+from app.store.reading.stored import StoredExchange
 
 DEFAULT_UPSTREAM = "v1"
 

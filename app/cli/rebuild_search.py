@@ -45,7 +45,7 @@ async def _rebuild(url: str) -> tuple[Added, int]:
     from rich.progress import Progress
 
     from app.recorder.researching import Added, make_searchable
-    from app.store.pool import Pool
+    from app.store.database.pool import Pool
     from app.store.search.building import Builder
 
     pool = Pool(url, size=2, application="verbatim search rebuild")

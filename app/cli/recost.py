@@ -50,8 +50,8 @@ async def _recost(
     from app.recorder.price_file import own_prices
     from app.recorder.prices import Prices
     from app.recorder.recost import Recosted, recost
-    from app.store.costs import Costs
-    from app.store.pool import Pool
+    from app.store.database.pool import Pool
+    from app.store.writing.costs import Costs
 
     prices = Prices(own_prices(settings.prices))
     pool = Pool(database_url(settings), size=2, application="verbatim recost")
@@ -74,7 +74,7 @@ def database_url(settings: Settings) -> str:
     """Of the database that is set, or of the one that Verbatim brings along."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
-    from app.store.cluster import find_cluster
+    from app.store.database.cluster import find_cluster
 
     return find_cluster(settings.data_dir).url
 

@@ -38,8 +38,8 @@ async def _redecode(
     from app.recorder.price_file import own_prices
     from app.recorder.prices import Prices
     from app.recorder.redecode import Progress, Redecoder
-    from app.store.pool import Pool
-    from app.store.redecoding import Redecoding
+    from app.store.database.pool import Pool
+    from app.store.writing.redecoding import Redecoding
 
     pool = Pool(database_url(settings), size=2, application="verbatim redecode")
     redecoder = Redecoder(Redecoding(pool), Prices(own_prices(settings.prices)))

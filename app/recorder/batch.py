@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.recorder.transcript import Transcript
-from app.store.record import Record
+from app.store.writing.record import Record
 
 BATCH_ROWS = 500
 BATCH_BYTES = 8 << 20

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from app.exchange import FrameType
 from app.frozen import value
 from app.recorder.segment import Segment, read_extents
-from app.store.record import SLICE_BYTES, BodySource
+from app.store.writing.record import SLICE_BYTES, BodySource
 
 
 @value

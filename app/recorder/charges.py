@@ -7,7 +7,7 @@ import hashlib
 from app.decode import Decoded
 from app.decode.counting import Counting
 from app.recorder.prices import Cost, PricedCall, Prices
-from app.store.record import Usage
+from app.store.writing.record import Usage
 
 
 def charged_usage(decoded: Decoded, call: PricedCall, prices: Prices | None) -> Usage:

@@ -20,7 +20,7 @@ from app.journal.reader import JournalDirectory, SegmentReader
 from app.journal.segment import SegmentName
 from app.recorder.files import CARRY_SLOT, RETRY_BOOT
 from app.recorder.segment import Chain
-from app.store.record import SegmentAccount
+from app.store.writing.record import SegmentAccount
 
 FATES = ("recorded", "off", "quarantined", "expired", "erased", "dropped", "carried")
 

@@ -14,8 +14,8 @@ from app.recorder.record import raw_only, without_bodies
 from app.recorder.segment import ERASED, EXPIRED, QUARANTINED, RECORDED
 from app.recorder.status import RecorderStatus
 from app.recorder.transcript import Transcript
-from app.store.ingest import Heartbeat
-from app.store.record import Delivered, Record, SegmentAccount
+from app.store.writing.ingest import Heartbeat
+from app.store.writing.record import Delivered, Record, SegmentAccount
 from app.telemetry.logs import event_logger
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ _events = event_logger("recorder")
 
 
 class Store(Protocol):
-    """What delivery wants of app.store.ingest.Ingest."""
+    """What delivery wants of app.store.writing.ingest.Ingest."""
 
     async def deliver(self, records: Sequence[Record], accounts: Sequence[SegmentAccount] = ()) -> Delivered:
         """Writes records and accounts in one transaction."""

@@ -20,10 +20,10 @@ from app.recorder.files import FRAMES_SUFFIX
 from app.recorder.record import make_record
 from app.recorder.segment import Segment
 from app.recorder.set_aside import transcript_in
+from app.store.database.pool import Pool
 from app.store.erasing.reports import Report
 from app.store.erasing.running import Eraser
-from app.store.pool import Pool
-from app.store.record import Record
+from app.store.writing.record import Record
 from app.telemetry.logs import event_logger
 
 LOOK_SECONDS = 2.0

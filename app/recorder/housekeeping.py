@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 
 from app.clock import utc_now
 from app.errors import StoreError
-from app.store.conversations import forget_conversations
-from app.store.counted import forget_counted
-from app.store.partitions import Partitions
-from app.store.pool import Pool
-from app.store.retention import Horizon, Retention
+from app.store.conversations.writing import forget_conversations
+from app.store.database.partitions import Partitions
+from app.store.database.pool import Pool
+from app.store.database.retention import Horizon, Retention
+from app.store.writing.counted import forget_counted
 from app.telemetry.logs import event_logger
 
 PERIOD_SECONDS = 3600.0

@@ -18,7 +18,7 @@ from app.recorder.segment import QUARANTINED, RECORDED, Segment
 from app.recorder.status import RecorderStatus
 from app.recorder.tail import JournalTail
 from app.recorder.transcript import Transcript
-from app.store.record import Record
+from app.store.writing.record import Record
 from app.telemetry.logs import event_logger
 from app.telemetry.tasks import spawn
 

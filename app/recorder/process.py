@@ -19,10 +19,10 @@ from app.recorder.quarantine import QuarantineFolder
 from app.recorder.searchable import keep_searchable
 from app.recorder.status import RecorderStatus
 from app.recorder.tail import JournalTail
+from app.store.database.pool import Pool
+from app.store.database.retention import Horizon
 from app.store.erasing.reports import Reports
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.retention import Horizon
+from app.store.writing.ingest import Ingest
 from app.telemetry.logs import event_logger
 from app.telemetry.tasks import spawn
 

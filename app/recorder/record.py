@@ -21,7 +21,7 @@ from app.recorder.charges import charged_usage
 from app.recorder.prices import PricedCall, Prices
 from app.recorder.talk import talk_of
 from app.recorder.transcript import Transcript
-from app.store.record import BodySource, Content, Record, Talk, Usage
+from app.store.writing.record import BodySource, Content, Record, Talk, Usage
 from app.telemetry.logs import event_logger
 
 MAX_DECODED_BYTES = 16 << 20

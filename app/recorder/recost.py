@@ -11,8 +11,8 @@ from decimal import Decimal
 from app.decode.jsonsafe import as_dict, read_json
 from app.decode.usage import Usage, read_counts
 from app.recorder.prices import PricedCall, Prices
-from app.store.costs import CostedExchange, Costs, NewCost
-from app.store.filter import Filter
+from app.store.filters.filter import Filter
+from app.store.writing.costs import CostedExchange, Costs, NewCost
 
 PAGE_ROWS = 1_000
 DAY = datetime.timedelta(days=1)

@@ -14,11 +14,11 @@ from app.recorder.charges import charged_usage
 from app.recorder.prices import PricedCall, Prices
 from app.recorder.record import MAX_DECODED_BYTES, label
 from app.recorder.talk import talk_of
-from app.store.bodies import StoredBody
-from app.store.counted import REPEATED
-from app.store.periods import lowest_id
-from app.store.record import Record, Usage
-from app.store.redecoding import Kept, Redecoded, Redecoding
+from app.store.database.periods import lowest_id
+from app.store.slices.bodies import StoredBody
+from app.store.writing.counted import REPEATED
+from app.store.writing.record import Record, Usage
+from app.store.writing.redecoding import Kept, Redecoded, Redecoding
 
 PAGE_ROWS = 64
 DEFAULT_UPSTREAM = "v1"

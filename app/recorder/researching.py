@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from app.decode.said import said_texts
 from app.recorder.redecode import read_again
 from app.recorder.talk import talk_of
-from app.store.filter import HIGHEST_ID, LOWEST_ID
-from app.store.pool import Pool
-from app.store.record import Record
-from app.store.redecoding import Redecoding
+from app.store.database.pool import Pool
+from app.store.filters.filter import HIGHEST_ID, LOWEST_ID
 from app.store.search.adding import SearchAdder, spoken
+from app.store.writing.record import Record
+from app.store.writing.redecoding import Redecoding
 
 PAGE_ROWS = 64
 

@@ -11,7 +11,7 @@ import sys
 
 from app.clock import utc_now
 from app.errors import StoreError
-from app.store.pool import Pool
+from app.store.database.pool import Pool
 from app.store.search.building import Builder
 from app.telemetry.logs import event_logger
 

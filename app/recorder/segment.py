@@ -8,7 +8,7 @@ from typing import Protocol
 from app.errors import FrameError
 from app.exchange import Note
 from app.journal.frame import Frame
-from app.store.record import SegmentAccount
+from app.store.writing.record import SegmentAccount
 
 Chain = tuple[str, int]
 """Boot and slot: all segments of one writer."""

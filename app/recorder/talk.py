@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.decode import Decoded
 from app.decode.identity import identify
-from app.store.record import Held, Talk
+from app.store.writing.record import Held, Talk
 
 
 def talk_of(decoded: Decoded) -> Talk:

@@ -11,7 +11,7 @@ from app.exchange import AnswerHead, Begin, End, FrameType, Outcome
 from app.journal.frame import FLAG_MORE, Frame
 from app.recorder.bodies import BodyParts
 from app.recorder.segment import Chain, Segment
-from app.store.record import BodySource, ChunkTime
+from app.store.writing.record import BodySource, ChunkTime
 
 MAX_CHUNK_TIMES = 65_536
 MAX_MESSAGE_BYTES = 4 << 20

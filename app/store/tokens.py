@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.clock import monotonic_ns, new_id, wall_ns
-from app.store.pool import Pool
+from app.store.database.pool import Pool
 from app.store.statements import statements
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 _ONLY: ContextVar[str | None] = ContextVar("only_project", default=None)
 

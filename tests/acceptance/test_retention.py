@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from app.clock import utc_now
-from app.store.filter import Filter
-from app.store.ingest import Ingest
-from app.store.partitions import Partition, Partitions
-from app.store.pool import Pool
-from app.store.query import Query
+from app.store.database.partitions import Partition, Partitions
+from app.store.database.pool import Pool
+from app.store.filters.filter import Filter
+from app.store.reading.query import Query
+from app.store.writing.ingest import Ingest
 from tests.postgres import PostgresServer
 from tests.product import running_product
 from tests.store.search.corpus import saying

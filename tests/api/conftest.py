@@ -15,9 +15,9 @@ from app.api.grants import token_hash
 from app.api.server import console_server, create_console
 from app.cli.listeners import bind
 from app.cli.messages import readers
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.query import Query
+from app.store.database.pool import Pool
+from app.store.reading.query import Query
+from app.store.writing.ingest import Ingest
 from app.telemetry.tasks import spawn
 
 TOKEN = "test-token"

@@ -9,7 +9,7 @@ import pytest
 
 from app.api import conversation_tree
 from app.api.schemas.conversations import ConversationTree
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.api.conftest import Console
 from tests.store.samples import record
 from tests.store.talks import Clock, Message, Talker, chat, exchange

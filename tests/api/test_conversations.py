@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.api.schemas.conversations import Conversation, ConversationList
-from app.store import conversation_pages
+from app.store.conversations import listing
 from app.store.pages import matching
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.api.conftest import Console
 from tests.store.talks import Clock, Talker
 
@@ -97,10 +97,10 @@ async def test_a_conversation_is_found_by_an_exchange_that_passes_all_filters(
     console: Console, monkeypatch: pytest.MonkeyPatch, are_few: bool
 ) -> None:
     if not are_few:  # as if more passed than can be looked at one by one
-        monkeypatch.setattr(conversation_pages, "FEW", 0)
+        monkeypatch.setattr(listing, "FEW", 0)
         monkeypatch.setattr(matching, "FEW", -1)
-        monkeypatch.setattr(conversation_pages, "FIRST_WINDOW", 2)
-        monkeypatch.setattr(conversation_pages, "FIRST_SEARCHED", 2)
+        monkeypatch.setattr(listing, "FIRST_WINDOW", 2)
+        monkeypatch.setattr(listing, "FIRST_SEARCHED", 2)
     records = talked()
     await console.ingest.deliver(records)
     for query, numbers in FOUND:
@@ -119,10 +119,10 @@ async def test_a_time_takes_conversations_that_went_on_then(console: Console) ->
 async def test_a_page_over_its_time_says_how_far_it_came_and_the_next_goes_on(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation_pages, "FEW", 0)
+    monkeypatch.setattr(listing, "FEW", 0)
     monkeypatch.setattr(matching, "FEW", -1)
-    monkeypatch.setattr(conversation_pages, "FIRST_WINDOW", 3)
-    monkeypatch.setattr(conversation_pages, "BUDGET_SECONDS", 0)
+    monkeypatch.setattr(listing, "FIRST_WINDOW", 3)
+    monkeypatch.setattr(listing, "BUDGET_SECONDS", 0)
     records = talked()
     await console.ingest.deliver(records)
     page = (await console.get("/api/conversations?user=ada&order=asc&limit=1")).json()
@@ -136,7 +136,7 @@ async def test_a_page_over_its_time_says_how_far_it_came_and_the_next_goes_on(
 async def test_sums_of_a_conversation_that_is_too_long_are_unknown(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation_pages, "MOST_SUMMED", 2)
+    monkeypatch.setattr(listing, "MOST_SUMMED", 2)
     talker = Talker(Clock())
     await console.ingest.deliver([talker.says(str(turn), "so") for turn in range(3)])
     (one,) = await listed(console)

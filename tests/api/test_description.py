@@ -9,9 +9,9 @@ import pytest
 
 from app.api.server import create_console
 from app.cli.messages import readers
+from app.store.database.pool import Pool
 from app.store.filters.reading import NAMES
-from app.store.pool import Pool
-from app.store.query import Query
+from app.store.reading.query import Query
 from tests.api.conftest import Console
 
 WITH_FILTERS = {"/api/exchanges", "/api/conversations", "/api/export", "/api/tail", "/api/stats"}

@@ -9,10 +9,10 @@ import pytest
 
 from app.api.schemas.erasures import ErasureAnswer, ErasureCount, ErasureList
 from app.clock import utc_now
+from app.store.database.pool import Pool
 from app.store.erasing.reports import Report, Reports
 from app.store.erasing.running import Eraser
-from app.store.ingest import Heartbeat
-from app.store.pool import Pool
+from app.store.writing.ingest import Heartbeat
 from tests.api.conftest import RECORDER, Console
 from tests.store.samples import record, talk
 

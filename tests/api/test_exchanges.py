@@ -5,7 +5,7 @@ import gzip
 import uuid
 
 from app.api.schemas.exchanges import ChunkList, ExchangeDetail, ExchangeList
-from app.store.record import Usage
+from app.store.writing.record import Usage
 from tests.store.samples import NOON_NS, content, record, talk
 
 SECOND = 1_000_000_000

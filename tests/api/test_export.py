@@ -18,8 +18,8 @@ from app.api.exporter import PAGE
 from app.api.schemas.exchanges import ExchangeDetail
 from app.export import parquet
 from app.export.formats import FORMATS
-from app.store.query import Query
-from app.store.stored import Page
+from app.store.reading.query import Query
+from app.store.reading.stored import Page
 from app.telemetry.tasks import spawn
 from tests.store.samples import NOON_NS, record, talk
 from tests.store.search.corpus import saying

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.store.ingest import Ingest
-from app.store.pool import Pool
+from app.store.database.pool import Pool
+from app.store.writing.ingest import Ingest
 from tests.api.many_exchanges import copy_exchange
 from tests.cli.processes import children_of
 from tests.product import running_product

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from app.store.pages import walking
-from app.store.record import Record, Usage
+from app.store.writing.record import Record, Usage
 from tests.api.conftest import Console
 from tests.store.samples import NOON_NS, record, talk
 

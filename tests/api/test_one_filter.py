@@ -8,10 +8,10 @@ import uuid
 from typing import Any
 
 from app.clock import utc_now
+from app.store.database.pool import Pool
 from app.store.filters.reading import read_filter
-from app.store.pool import Pool
-from app.store.query import Query
-from app.store.record import Record
+from app.store.reading.query import Query
+from app.store.writing.record import Record
 from tests.api.conftest import Console
 from tests.store.talks import Clock, Talker
 

@@ -11,7 +11,7 @@ import pytest
 import app.api.openai_record
 from app.decode.facts import read_facts
 from app.decode.jsonsafe import TextCleaner
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.api.conftest import TOKEN
 from tests.store.samples import NOON_NS, talk
 

@@ -8,8 +8,8 @@ import uuid
 import openai
 import pytest
 
+from app.store.database.pool import Pool
 from app.store.erasing.running import Eraser
-from app.store.pool import Pool
 from tests.api.conftest import TOKEN
 from tests.api.test_openai import streamed, whole
 from tests.store.samples import NOON_NS, talk

@@ -12,10 +12,10 @@ from app.api.server import create_console
 from app.api.status import METRICS, render
 from app.cli.messages import readers
 from app.clock import utc_now
-from app.store.ingest import Heartbeat
-from app.store.pool import Pool
-from app.store.query import Query
-from app.store.stored import RecorderStatus
+from app.store.database.pool import Pool
+from app.store.reading.query import Query
+from app.store.reading.stored import RecorderStatus
+from app.store.writing.ingest import Heartbeat
 from tests.api.conftest import RECORDER, running_console
 
 AWAY = "postgresql://nobody@127.0.0.1:1/none"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from app.store.pool import Pool
-from app.store.query import Query
+from app.store.database.pool import Pool
+from app.store.reading.query import Query
 from bench import corpus, loading
 from bench.queries import Report, Row, render
 from bench.questions import Questions

@@ -9,8 +9,8 @@ import uuid
 
 import pytest
 
+from app.store.database.pool import Pool
 from app.store.erasing.running import Eraser
-from app.store.pool import Pool
 from app.telemetry.tasks import spawn
 from tests.api.conftest import running_console
 from tests.cli.asked import on_terminal, verbatim

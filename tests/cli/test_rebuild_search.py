@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from app.store.ingest import Ingest
-from app.store.pool import Pool
+from app.store.database.pool import Pool
+from app.store.writing.ingest import Ingest
 from tests.cli.test_main import verbatim
 from tests.postgres import PostgresServer
 from tests.recorder.test_redecode import unread

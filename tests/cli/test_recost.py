@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.record import Usage
+from app.store.database.pool import Pool
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Usage
 from tests.cli.test_main import verbatim
 from tests.postgres import PostgresServer
 from tests.store.conftest import RECORDER

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.store.ingest import Ingest
-from app.store.pool import Pool
+from app.store.database.pool import Pool
+from app.store.writing.ingest import Ingest
 from tests.cli.test_main import verbatim
 from tests.postgres import PostgresServer
 from tests.recorder.test_redecode import unread

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
+from app.store.database.embedded import EmbeddedPostgres
 from tests.cli.processes import descendants_of, is_running
 from tests.product import Product
 

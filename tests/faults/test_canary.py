@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.store.pieces import Coder
+from app.store.slices.pieces import Coder
 from tests.fakes.upstream import ScriptedUpstream, answering
 from tests.product import Product, running_product
 

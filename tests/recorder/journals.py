@@ -14,9 +14,9 @@ import asyncpg
 from app.clock import new_id, wall_ns
 from app.exchange import AnswerHead, Begin, End, FrameType
 from app.journal.writer import JournalRules, JournalWriter
-from app.store.bodies import StoredBody
-from app.store.pool import Pool
-from app.store.query import Query
+from app.store.database.pool import Pool
+from app.store.reading.query import Query
+from app.store.slices.bodies import StoredBody
 from tests.recorder.frames import ANSWER, JSON, REQUEST, begin_of, encode
 
 

@@ -27,9 +27,9 @@ from app.recorder import carry
 from app.recorder.files import CarryCopy, JournalFiles
 from app.recorder.process import RecorderOptions, make_recorder
 from app.recorder.status import RecorderStatus
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.record import Delivered, Record, SegmentAccount
+from app.store.database.pool import Pool
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Delivered, Record, SegmentAccount
 from app.telemetry.logs import setup_logging
 
 

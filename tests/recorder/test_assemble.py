@@ -14,7 +14,7 @@ from app.recorder.assemble import Assembler
 from app.recorder.bodies import whole_body
 from app.recorder.segment import CARRIED, RECORDED, Segment
 from app.recorder.transcript import MAX_CHUNK_TIMES, Transcript
-from app.store.record import SLICE_BYTES
+from app.store.writing.record import SLICE_BYTES
 from tests.recorder.frames import ANSWER, REQUEST, Shelf, begin_of, frames_of, note_frame
 
 

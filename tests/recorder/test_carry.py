@@ -16,7 +16,7 @@ from app.recorder.carry import Carrier, is_mostly_dead, is_pinned
 from app.recorder.segment import CARRIED, RECORDED, Segment
 from app.recorder.status import RecorderStatus
 from app.recorder.transcript import Transcript
-from app.store.record import SegmentAccount
+from app.store.writing.record import SegmentAccount
 from tests.recorder.frames import ANSWER, Shelf, begin_of, frames_of
 
 

@@ -14,11 +14,11 @@ import pytest
 from app.clock import utc_now
 from app.recorder.prices import Prices
 from app.recorder.record import make_record, raw_only
-from app.store.counted import forget_counted
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.record import Record
-from app.store.retention import Horizon
+from app.store.database.pool import Pool
+from app.store.database.retention import Horizon
+from app.store.writing.counted import forget_counted
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Record
 from tests.postgres import PostgresServer
 from tests.recorder.frames import begin_of
 from tests.recorder.test_record import transcript_of

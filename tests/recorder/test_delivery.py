@@ -17,10 +17,10 @@ from app.recorder.record import make_record
 from app.recorder.segment import ERASED, EXPIRED, QUARANTINED, RECORDED, Segment
 from app.recorder.status import RecorderStatus
 from app.recorder.transcript import Transcript
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.record import SegmentAccount
-from app.store.retention import Horizon
+from app.store.database.pool import Pool
+from app.store.database.retention import Horizon
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import SegmentAccount
 from tests.recorder.frames import Shelf, begin_of, frames_of
 from tests.recorder.postgres_proxy import Gate, gate
 

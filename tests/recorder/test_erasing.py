@@ -16,9 +16,9 @@ from app.clock import new_id, utc_now, wall_ns
 from app.journal.writer import JournalWriter
 from app.recorder import carry, erasing
 from app.recorder.process import RecorderOptions
+from app.store.database.pool import Pool
 from app.store.erasing import removing
 from app.store.erasing.requests import Erasure, Erasures, Target
-from app.store.pool import Pool
 from tests.erased import places_of
 from tests.recorder.conftest import recording, until
 from tests.recorder.frames import ANSWER

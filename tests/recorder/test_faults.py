@@ -17,9 +17,9 @@ from app.recorder.files import JournalFiles
 from app.recorder.process import RecorderOptions, make_recorder, run_recorder
 from app.recorder.quarantine import QuarantineFolder
 from app.recorder.status import RecorderStatus
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.record import Record
+from app.store.database.pool import Pool
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Record
 from tests.recorder.conftest import recording, until
 from tests.recorder.journals import Exchange, Rows, open_writer, write_exchange
 from tests.recorder.postgres_proxy import gate

@@ -7,9 +7,9 @@ import datetime
 
 from app.clock import utc_now
 from app.recorder.housekeeping import PERIOD_SECONDS, RETRY_SECONDS, keep_horizon
-from app.store.partitions import Partitions
-from app.store.pool import Pool
-from app.store.retention import Horizon
+from app.store.database.partitions import Partitions
+from app.store.database.pool import Pool
+from app.store.database.retention import Horizon
 from app.telemetry.tasks import spawn
 
 

@@ -8,7 +8,7 @@ from app.exchange import AnswerHead, FrameType
 from app.recorder.assemble import Assembler
 from app.recorder.record import MAX_DECODED_BYTES, make_record
 from app.recorder.transcript import Transcript
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.decode.frames import Deflater, frame, socket_bytes
 from tests.recorder.frames import Shelf, begin_of, encode, frames_of
 

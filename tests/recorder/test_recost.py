@@ -13,9 +13,9 @@ from app.clock import utc_now
 from app.recorder.price_file import parse_prices
 from app.recorder.prices import Prices
 from app.recorder.recost import Recosted, recost
-from app.store.costs import Costs
-from app.store.pool import Pool
-from app.store.record import Record
+from app.store.database.pool import Pool
+from app.store.writing.costs import Costs
+from app.store.writing.record import Record
 from tests.recorder.test_counted_once import ask, created, exchange, polled, pool, recorder, response
 
 __all__ = ["ask", "pool"]

@@ -11,15 +11,15 @@ import pytest
 
 from app.recorder.prices import Prices
 from app.recorder.redecode import Progress, Redecoder
-from app.store.histogram import unpacked
-from app.store.ingest import Ingest
-from app.store.metadata import MetadataWriter
-from app.store.pool import Pool
-from app.store.record import Record, Usage
-from app.store.redecoding import Redecoding
+from app.store.database.pool import Pool
+from app.store.sums.histogram import unpacked
+from app.store.writing.ingest import Ingest
+from app.store.writing.metadata import MetadataWriter
+from app.store.writing.record import Record, Usage
+from app.store.writing.redecoding import Redecoding
 from tests.store.conftest import RECORDER
+from tests.store.sums.test_groups import DAYS_THAT_DIFFER
 from tests.store.talks import Clock, Talker
-from tests.store.test_sums import DAYS_THAT_DIFFER
 
 SINCE = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 UNTIL = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)

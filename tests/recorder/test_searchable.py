@@ -10,8 +10,8 @@ import pytest
 
 from app.recorder import searchable
 from app.recorder.process import RecorderOptions
-from app.store.ingest import Ingest
-from app.store.pool import Pool
+from app.store.database.pool import Pool
+from app.store.writing.ingest import Ingest
 from tests.recorder.conftest import recording, until
 from tests.recorder.journals import Rows, open_writer, write_exchange
 from tests.store.conftest import RECORDER

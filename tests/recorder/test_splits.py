@@ -12,7 +12,7 @@ from app.journal.frame import Frame
 from app.recorder.assemble import Assembler
 from app.recorder.bodies import whole_body
 from app.recorder.record import make_record
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.decode.reading import FIXTURES
 from tests.recorder.frames import REQUEST, Shelf, begin_of, frames_of
 

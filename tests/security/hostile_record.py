@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.store.samples import NOON_NS, record, talk
 from tests.store.talks import exchange
 

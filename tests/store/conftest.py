@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.store.ingest import Ingest
-from app.store.pool import Pool
+from app.store.database.pool import Pool
+from app.store.writing.ingest import Ingest
 
 RECORDER = uuid.UUID("01890000-0000-7000-8000-000000000001")
 

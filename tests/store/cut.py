@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from app.store.cluster import SOCKET_NAME
+from app.store.database.cluster import SOCKET_NAME
 from app.telemetry.tasks import spawn
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from app.errors import EmbeddedDatabaseError
-from app.store.embedded import EmbeddedPostgres
+from app.store.database.embedded import EmbeddedPostgres
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:

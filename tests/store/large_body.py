@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.query import Query
-from app.store.record import SLICE_BYTES
+from app.store.database.pool import Pool
+from app.store.reading.query import Query
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import SLICE_BYTES
 from tests.store.samples import content, record
 
 

@@ -10,8 +10,8 @@ from itertools import count
 from typing import Any
 
 from app.clock import id_milliseconds, new_id, utc_from_ns
-from app.store.pieces import HeldBody
-from app.store.record import ChunkTime, Content, Record, Usage
+from app.store.slices.pieces import HeldBody
+from app.store.writing.record import ChunkTime, Content, Record, Usage
 
 NOON_NS = int(datetime.datetime(2026, 11, 18, 12, tzinfo=datetime.UTC).timestamp()) * 1_000_000_000
 """A Wednesday; its week begins on 2026-11-16."""

@@ -9,7 +9,7 @@ from typing import Any
 from app.clock import new_id
 from app.decode import Request, Response, decode_exchange
 from app.recorder.talk import talk_of
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.store.samples import NOON_NS, talk
 
 SECOND_NS = 1_000_000_000

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from app.store.filter import HIGHEST_ID, LOWEST_ID, Filter
+from app.store.database.partitions import Partitions
+from app.store.database.periods import lowest_id
+from app.store.database.pool import Pool
 from app.store.filters.conditions import Condition, composed
 from app.store.filters.facts import read_fact
-from app.store.partitions import Partitions
-from app.store.periods import lowest_id
-from app.store.pool import Pool
+from app.store.filters.filter import HIGHEST_ID, LOWEST_ID, Filter
 from app.store.statements import statements
 from tests.postgres import PostgresServer
 

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from app.store.database.periods import week_number, week_of_id
+from app.store.database.pool import Pool
 from app.store.erasing.requests import Target, bury, resolve
-from app.store.periods import week_number, week_of_id
-from app.store.pool import Pool
 from app.store.search.erasing import erase_texts
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 PAGE_ROWS = 100
 """Exchanges that are deleted at once; batches of their week wait meanwhile."""

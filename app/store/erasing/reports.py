@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.store.pool import Pool
-from app.store.record import Record
-from app.store.rows import columns
+from app.store.database.pool import Pool
 from app.store.statements import statements
+from app.store.writing.record import Record
+from app.store.writing.rows import columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from app.clock import new_id, wall_ns
-from app.store.pool import Pool
+from app.store.database.pool import Pool
 from app.store.statements import statements
 
 if TYPE_CHECKING:
     import asyncpg
 
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 Kind = Literal["exchange", "user", "key", "conversation"]
 LIVE_SECONDS = 300.0

@@ -6,12 +6,12 @@ import datetime
 import uuid
 from dataclasses import dataclass, field
 
+from app.store.database.partitions import TABLES
+from app.store.database.periods import period_of, week_of_id
+from app.store.database.pool import Pool
 from app.store.erasing.removing import LOWEST_ID, Remover
 from app.store.erasing.requests import LIVE_SECONDS, Target
 from app.store.erasing.sweeping import Sweeper
-from app.store.partitions import TABLES
-from app.store.periods import period_of, week_of_id
-from app.store.pool import Pool
 from app.store.statements import statements
 
 AT_ONCE = 1_000

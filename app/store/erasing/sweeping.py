@@ -14,13 +14,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.store.database.periods import period_of, week_number
+from app.store.database.pool import Pool
 from app.store.erasing.removing import add_counts
-from app.store.periods import period_of, week_number
-from app.store.pool import Pool
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 DELETED_AT_ONCE = 1_000
 TIP_BYTES = 16

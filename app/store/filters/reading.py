@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.store.filter import Filter
 from app.store.filters.errors import FilterError
 from app.store.filters.facts import Fact, names_facts, read_fact
+from app.store.filters.filter import Filter
 from app.store.search.terms import parse_terms
 
 OUTCOMES = (

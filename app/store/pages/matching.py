@@ -14,7 +14,7 @@ from app.store.statements import statements
 if TYPE_CHECKING:
     import asyncpg
 
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 FEW = 2_000
 """So many exchanges that an index gives are looked at one by one."""

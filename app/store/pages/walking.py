@@ -20,7 +20,7 @@ from app.store.statements import statements
 if TYPE_CHECKING:
     import asyncpg
 
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 BUDGET_SECONDS = 2.0
 DIRECT_SECONDS = 0.7

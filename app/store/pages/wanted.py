@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.store.filter import Filter, Order
+from app.store.filters.filter import Filter, Order
 
 if TYPE_CHECKING:
     import asyncpg

@@ -9,7 +9,7 @@ import asyncpg
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 LEAST_SECONDS = 0.25
 """What a step of a longer question may take beyond its budget, at least."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from app.store.partitions import Partitions
-from app.store.periods import day_of_id, week_number, week_of_id
-from app.store.pool import Pool
-from app.store.record import Content, Record
-from app.store.rows import Join, Placed, columns, uuid_of
+from app.store.database.partitions import Partitions
+from app.store.database.periods import day_of_id, week_number, week_of_id
+from app.store.database.pool import Pool
 from app.store.search.writing import SearchWriter
 from app.store.statements import statements
+from app.store.writing.record import Content, Record
+from app.store.writing.rows import Join, Placed, columns, uuid_of
 
 
 class SearchAdder:

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.errors import StoreUnavailableError
-from app.store.partitions import period_named
-from app.store.periods import Period, lowest_id, week_number
-from app.store.pool import Pool
+from app.store.database.partitions import period_named
+from app.store.database.periods import Period, lowest_id, week_number
+from app.store.database.pool import Pool
 from app.store.search.packing import Packed, Text, decode_bounds, pack, repack, text_hash
 from app.store.search.signature import BLOCKS, FIRST_STRIPE, MERGED, ROWS_PER_BLOCK, STRIPES
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 TAKE_ROWS = BLOCKS * ROWS_PER_BLOCK
 TAKE_BYTES = 48 << 20

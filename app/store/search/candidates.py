@@ -13,7 +13,7 @@ from app.store.search.signature import FIRST_STRIPE, STRIPE_ROWS
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 FIRST_ROWS = 12
 """Rows of a signature that are read at first."""

@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.store.periods import week_of_id
+from app.store.database.periods import week_of_id
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 
 async def erase_texts(connection: Connection, project_id: int, exchange_ids: Sequence[uuid.UUID]) -> int:

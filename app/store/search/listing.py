@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.store.filter import Order
+from app.store.filters.filter import Order
 from app.store.pages.matching import Key, few, passing
 from app.store.pages.wanted import Wanted as Page
 from app.store.search.searching import BUDGET_SECONDS, Found, Search, Wanted
@@ -14,7 +14,7 @@ from app.store.search.snippets import Snippet, read_snippets
 from app.store.search.terms import Terms, parse_terms
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 CHUNK = 200
 """Exchanges of which it is asked at once whether they say the words."""

@@ -13,7 +13,7 @@ import threading
 
 from app.clock import monotonic_ns, utc_now
 from app.errors import StoreError
-from app.store.pool import Pool
+from app.store.database.pool import Pool
 from app.store.search.building import Builder
 
 NICENESS = 19

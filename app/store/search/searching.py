@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.clock import monotonic_ns
-from app.store.filter import Order
-from app.store.periods import week_of_id
+from app.store.database.periods import week_of_id
+from app.store.filters.filter import Order
 from app.store.search.candidates import Bounds, Place, Segment, candidates
 from app.store.search.packing import prefix_of
 from app.store.search.signature import BLOCKS, rows_of
@@ -24,7 +24,7 @@ from app.store.search.terms import Terms
 from app.store.statements import statements
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 BUDGET_SECONDS = 2.0
 FIRST_SEGMENTS, MOST_SEGMENTS = 4, 64

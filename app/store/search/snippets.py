@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.store.periods import week_of_id
+from app.store.database.periods import week_of_id
 from app.store.search.folding import MESSAGE_END, unfold
 from app.store.search.terms import Terms
 from app.store.statements import statements
@@ -15,7 +15,7 @@ from app.store.statements import statements
 if TYPE_CHECKING:
     import asyncpg
 
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 AROUND = 60
 """Characters before a word and after it."""

@@ -11,13 +11,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.store.rows import Placed, columns, uuid_of
 from app.store.search.folding import MESSAGE_END, casing_of, clean, fold
 from app.store.search.signature import ROWS_PER_BLOCK
 from app.store.statements import statements
+from app.store.writing.rows import Placed, columns, uuid_of
 
 if TYPE_CHECKING:
-    from app.store.pool import Connection
+    from app.store.database.pool import Connection
 
 LOOKED_AT = 2
 """Answers that a request holds, from the last on, of which one may be known."""

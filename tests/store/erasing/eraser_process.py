@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from app.store.database.pool import Pool
 from app.store.erasing import removing, sweeping
 from app.store.erasing.running import Eraser
-from app.store.pool import Pool
 
 
 async def main(url: str) -> None:

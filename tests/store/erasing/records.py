@@ -9,10 +9,10 @@ from typing import Any
 from app.decode import Request, Response, decode_exchange
 from app.decode.said import said_texts
 from app.decode.slices import cut_body
+from app.store.database.pool import Pool
 from app.store.erasing.requests import Erasure, Erasures, Kind, Target
 from app.store.erasing.running import Eraser
-from app.store.pool import Pool
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.store.talks import Clock, Message, Talker, chat
 
 

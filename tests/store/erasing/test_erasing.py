@@ -13,15 +13,15 @@ import pytest
 
 from app.clock import utc_now
 from app.errors import StoreUnavailableError
+from app.store.database.pool import Pool
 from app.store.erasing import removing, sweeping
 from app.store.erasing.requests import Erasures, Target
 from app.store.erasing.running import Eraser
-from app.store.filter import Filter
-from app.store.ingest import Heartbeat, Ingest
-from app.store.pool import Pool
-from app.store.query import Query
-from app.store.record import Record
+from app.store.filters.filter import Filter
+from app.store.reading.query import Query
 from app.store.search.building import Builder
+from app.store.writing.ingest import Heartbeat, Ingest
+from app.store.writing.record import Record
 from tests.erased import places_of
 from tests.store.conftest import RECORDER
 from tests.store.erasing.records import asking, erase, run, talking, whole

@@ -7,7 +7,7 @@ import random
 import uuid
 
 from app.clock import new_id
-from app.store.record import Record
+from app.store.writing.record import Record
 from tests.store.samples import NOON_NS, talk
 
 SECOND_NS = 1_000_000_000

@@ -12,16 +12,16 @@ import uuid
 import pytest
 
 from app.clock import utc_from_ns
-from app.store.ingest import Ingest
-from app.store.periods import week_number
-from app.store.pool import Pool
-from app.store.record import Record
+from app.store.database.periods import week_number
+from app.store.database.pool import Pool
 from app.store.search import building
 from app.store.search.building import Builder
 from app.store.search.erasing import erase_texts
 from app.store.search.packing import Text, pack
 from app.store.search.signature import BLOCKS, MATRICES, ROWS, STRIPE_ROWS, rows_of
 from app.store.search.signing import fill, sign
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Record
 from tests.store.samples import NOON_NS
 from tests.store.search.corpus import SECOND_NS, exchanges, saying
 from tests.store.search.corpus import text as random_text
@@ -196,7 +196,7 @@ async def test_signatures_of_a_former_layout_hide_nothing_and_are_made_anew(
 
 
 def test_numpy_is_loaded_by_the_builder_alone() -> None:
-    modules = "app.recorder.process, app.store.search.process, app.store.query"
+    modules = "app.recorder.process, app.store.search.process, app.store.reading.query"
     loaded = f"import sys, {modules}; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

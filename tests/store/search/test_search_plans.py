@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from app.store.filter import HIGHEST_ID, LOWEST_ID
-from app.store.ingest import Ingest
-from app.store.partitions import Partitions
-from app.store.pool import Pool
+from app.store.database.partitions import Partitions
+from app.store.database.pool import Pool
+from app.store.filters.filter import HIGHEST_ID, LOWEST_ID
 from app.store.statements import statements
+from app.store.writing.ingest import Ingest
+from tests.store.database.test_partitions import DAY
 from tests.store.search.corpus import exchanges
 from tests.store.search.test_searching import close
-from tests.store.test_partitions import DAY
 
 WEEK_START = datetime.date(2026, 11, 16)
 

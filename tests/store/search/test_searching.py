@@ -8,18 +8,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.store.filter import HIGHEST_ID, LOWEST_ID, Order
-from app.store.ingest import Ingest
-from app.store.periods import period_of
-from app.store.pool import Pool
-from app.store.record import Record
+from app.store.database.periods import period_of
+from app.store.database.pool import Pool
+from app.store.filters.filter import HIGHEST_ID, LOWEST_ID, Order
 from app.store.search.building import Builder
 from app.store.search.folding import fold
 from app.store.search.searching import Found, Search, Wanted
 from app.store.search.terms import Terms
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Record
+from tests.store.database.test_partitions import DAY
 from tests.store.samples import NOON_NS
 from tests.store.search.corpus import SECOND_NS, exchanges, saying, substring
-from tests.store.test_partitions import DAY
 
 pytestmark = pytest.mark.timeout(180)  # each fills a record, and scans it to compare
 WEEK = period_of("week", DAY)

@@ -11,11 +11,11 @@ import pytest
 
 from app.decode import Request, Response, decode_exchange
 from app.decode.said import said_texts
-from app.store.ingest import Ingest
-from app.store.pool import Pool
-from app.store.record import Record
+from app.store.database.pool import Pool
 from app.store.search.folding import casing_of, fold, unfold
 from app.store.search.writing import text_rows
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Record
 from tests.store.search.test_searching import find
 from tests.store.talks import SECOND_NS, Clock, Talker
 

@@ -1,0 +1,1 @@
+"""Which exchanges belong together: found while writing, listed for readers."""

@@ -1,0 +1,1 @@
+"""Single exchanges, lists and bodies, as values."""

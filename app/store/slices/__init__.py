@@ -1,0 +1,1 @@
+"""Bodies and header lists as slices that are kept once, and put together again."""

@@ -1,0 +1,1 @@
+"""Sums by groups: which are kept, and how they are asked."""

@@ -1,0 +1,266 @@
+"""Reads sums: from those that were written with each batch where they suffice, else from the exchanges.
+
+Sums are by whole hours or days. What a time has over at its ends, and what sums do not know (tags, `min_…`), is read
+from the exchanges, the newest first, for as long as the budget lasts. Where words are asked for, those that
+say them are found first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import operator
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.clock import monotonic_ns
+from app.store.database.periods import DAY_MILLISECONDS, lowest_id
+from app.store.database.pool import Pool
+from app.store.filters.conditions import Condition, composed
+from app.store.filters.filter import Filter
+from app.store.pages.wanted import Wanted
+from app.store.pages.within import LEAST_SECONDS, QUICK_SECONDS, within
+from app.store.search.listing import SearchedLists
+from app.store.statements import statements
+from app.store.sums.groups import (
+    TAG,
+    TIMES,
+    Part,
+    Source,
+    Sums,
+    Table,
+    parts,
+    source_of,
+    status_classes,
+    whole_days,
+)
+from app.store.sums.histogram import BOUNDS_MICROSECONDS
+from app.store.visible import visible_projects
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from app.store.database.pool import Connection
+
+BUDGET_SECONDS = 2.0
+WHOLE_SECONDS = 10.0
+"""Sums that were written with batches may take longer than the exchanges."""
+MOST_SAID = 20_000
+"""Exchanges that say some words are summed up, at most."""
+FIRST_WINDOW_MILLISECONDS = DAY_MILLISECONDS
+
+Key = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group: its values by name (None where unknown), and its sums."""
+
+    values: Mapping[str, str | datetime.datetime | None]
+    sums: Sums
+
+    def time_of(self, name: str) -> str:
+        """For sorting by a group that is a time."""
+        return str(self.values[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Groups in order: by time where that is a group, else the largest first."""
+
+    groups: list[Group]
+    has_more: bool
+    source: Source
+    since: datetime.datetime | None
+    """What was read begins here; later than asked for where it is not complete."""
+    is_complete: bool
+    has_times: bool
+
+
+class StatsReader:
+    """Reads the sums of one database."""
+
+    def __init__(self, pool: Pool, searched: SearchedLists) -> None:
+        self._pool = pool
+        self._searched = searched
+
+    async def read(
+        self, wanted: Filter, groups: Sequence[str], limit: int = 1_000, *, with_times: bool = True
+    ) -> Stats:
+        """At most `limit` groups. Raises TermsError."""
+        source = source_of(groups, wanted)
+        async with self._pool.transaction(readonly=True) as connection:
+            projects = await visible_projects(connection)
+            project_ids = [each for each, name in projects.items() if wanted.project in (None, name)]
+            page = Wanted(wanted, project_ids, *wanted.bounds(None, "desc"), limit)
+            run = _Run(connection, page, groups, with_times=with_times and source != "users")
+            if project_ids and wanted.can_match():
+                if wanted.q is not None:
+                    await run.search(self._searched)
+                else:
+                    await run.run(source)
+        found = [Group(_values(groups, key, projects), sums) for key, sums in run.groups.items()]
+        _sort(found, groups)
+        has_times = with_times and source != "users"
+        since = wanted.since if run.is_complete else run.reached
+        return Stats(found[:limit], len(found) > limit, source, since, run.is_complete, has_times)
+
+
+class _Run:
+    """One question."""
+
+    def __init__(
+        self, connection: Connection, page: Wanted, groups: Sequence[str], *, with_times: bool
+    ) -> None:
+        self._connection = connection
+        self._page = page
+        self._wanted = page.filter
+        self._with_times = with_times
+        self._names = [("tag" if each.startswith(TAG) else each) for each in groups]
+        self._tags = [each.removeprefix(TAG) if each.startswith(TAG) else None for each in groups]
+        self._sql = statements("stats")
+        self.groups: dict[Key, Sums] = {}
+        self.is_complete = True
+        self.reached: datetime.datetime | None = None
+
+    async def run(self, source: Source) -> None:
+        deadline = monotonic_ns() + int(BUDGET_SECONDS * 1e9)
+        is_by_day = source == "hourly" and "hour" not in self._names
+        extra = (Condition("has_user", ()),) if source == "users" else ()
+        for part in parts(self._wanted.since, self._wanted.until, "daily" if is_by_day else source):
+            if self._has_first_times():
+                break
+            if part.table == "exchanges":
+                await self._exchanges(lowest_id(part.low), lowest_id(part.high), extra, deadline)
+            else:
+                await self._whole(part)
+        if source == "users":
+            for sums in self.groups.values():
+                sums.errors = None
+
+    async def search(self, searched: SearchedLists) -> None:
+        """Sums up what says the words of the filter, as far as the budget reaches."""
+        page = dataclasses.replace(self._page, limit=MOST_SAID)
+        found = await searched.find(self._connection, page, BUDGET_SECONDS)
+        if found.ids:
+            said = [Condition("ids", (found.ids,))]
+            fixed = self._fixed(min(found.ids), uuid.UUID(int=max(found.ids).int + 1))
+            self._add(await self._rows(*composed(self._sql["exchanges"], fixed, said)))
+        if found.has_more:
+            self._stop(found.resume_after or found.ids[-1])
+
+    def _has_first_times(self) -> bool:
+        """Whether groups come by time, and the first ones are there already."""
+        return len(self.groups) > self._page.limit and not set(self._names).isdisjoint(TIMES)
+
+    async def _whole(self, part: Part) -> None:
+        """What sums tell; a few days at a time where groups come by time, since no more than the first are shown."""
+        low, ends = part.low, [part.high]
+        if not set(self._names).isdisjoint(TIMES):
+            days = await self._connection.fetchrow(self._sql["first_days"], self._page.project_ids)
+            if (
+                days is not None
+                and (first := days["users" if part.table == "users" else "others"]) is not None
+            ):
+                begin = datetime.datetime.combine(first, datetime.time(), datetime.UTC)
+                ends = whole_days(max(low, begin), part.high)
+        for high in ends:
+            if self._has_first_times():
+                break
+            parameters = self._parameters(part.table, low, high)
+            self._add(await self._rows(self._sql[part.table], *parameters))
+            low = high
+
+    def _parameters(self, table: Table, low: datetime.datetime, high: datetime.datetime) -> tuple[Any, ...]:
+        wanted = self._wanted
+        span = (low, high) if table == "hourly" else (low.date(), high.date())
+        names = (self._name(0), self._name(1))
+        if table == "users":
+            return (*span, self._page.project_ids, wanted.model, wanted.user, *names)
+        classes = status_classes(wanted)
+        return (
+            *(*span, self._page.project_ids, wanted.model, wanted.key, wanted.outcome),
+            *(None if classes is None else list(classes), *names, self._with_times),
+        )
+
+    async def _rows(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
+        rows = await within(self._connection, WHOLE_SECONDS, statement, *parameters)
+        if rows is None:
+            self.is_complete = False
+        return rows or []
+
+    async def _exchanges(
+        self, low: uuid.UUID, high: uuid.UUID, extra: tuple[Condition, ...], deadline: int
+    ) -> None:
+        """The exchanges from id to before id, the newest first, a day and then more at a time."""
+        ends = await self._connection.fetchrow(self._sql["ends"])
+        if ends is None or ends["first_id"] is None:
+            return
+        low = max(low, ends["first_id"])
+        high = min(high, uuid.UUID(int=ends["last_id"].int + 1))
+        window = FIRST_WINDOW_MILLISECONDS
+        while low < high:
+            begun = monotonic_ns()
+            begin = max(low, uuid.UUID(int=max((high.int >> 80) - window, 0) << 80))
+            left = max((deadline - begun) / 1e9, LEAST_SECONDS)
+            rows = await within(self._connection, left, *self._statement(begin, high, extra))
+            if rows is None:
+                self._stop(high)
+                return
+            self._add(rows)
+            high = begin
+            if monotonic_ns() > deadline and low < high:
+                self._stop(high)
+                return
+            if monotonic_ns() - begun < QUICK_SECONDS * 1e9:
+                window *= 4
+
+    def _statement(self, low: uuid.UUID, high: uuid.UUID, extra: tuple[Condition, ...]) -> list[Any]:
+        project_id = self._page.project_ids[0] if len(self._page.project_ids) == 1 else None
+        conditions = [*self._wanted.conditions(project_id), *extra]
+        return composed(self._sql["exchanges"], self._fixed(low, high), conditions)
+
+    def _fixed(self, low: uuid.UUID, high: uuid.UUID) -> tuple[Any, ...]:
+        names = (self._name(0), self._name(1), self._tag(0), self._tag(1))
+        return (low, high, *names, list(BOUNDS_MICROSECONDS), self._with_times)
+
+    def _stop(self, high: uuid.UUID) -> None:
+        self.is_complete = False
+        self.reached = datetime.datetime.fromtimestamp((high.int >> 80) / 1000, datetime.UTC)
+
+    def _add(self, rows: Sequence[asyncpg.Record]) -> None:
+        for row in rows:
+            self.groups.setdefault((row["first"], row["second"]), Sums()).add(row)
+
+    def _name(self, number: int) -> str | None:
+        return self._names[number] if number < len(self._names) else None
+
+    def _tag(self, number: int) -> str | None:
+        return self._tags[number] if number < len(self._tags) else None
+
+
+def _values(
+    groups: Sequence[str], key: Key, projects: Mapping[int, str]
+) -> dict[str, str | datetime.datetime | None]:
+    return {name: _value(name, text or "", projects) for name, text in zip(groups, key, strict=False)}
+
+
+def _value(name: str, text: str, projects: Mapping[int, str]) -> str | datetime.datetime | None:
+    if name in TIMES:
+        return datetime.datetime.fromtimestamp(int(text), datetime.UTC)
+    if name == "project":
+        return projects.get(int(text), "")
+    if name == "status":
+        return None if text == "0" else f"{text}xx"
+    if name == "status_code" and text == "0":
+        return None
+    return text or None
+
+
+def _sort(found: list[Group], groups: Sequence[str]) -> None:
+    """By time, then the largest first."""
+    found.sort(key=lambda each: each.sums.counts["exchanges"], reverse=True)
+    for name in reversed([each for each in groups if each in TIMES]):
+        found.sort(key=operator.methodcaller("time_of", name))

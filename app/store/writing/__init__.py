@@ -1,0 +1,1 @@
+"""What the recorder hands over, written once; and what is changed afterwards."""

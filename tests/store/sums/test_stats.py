@@ -1,0 +1,258 @@
+"""Sums by groups: the same, whichever table they come from."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.clock import utc_now
+from app.store.database.pool import Pool
+from app.store.filters.errors import FilterError
+from app.store.filters.filter import Filter
+from app.store.filters.reading import read_filter
+from app.store.reading.query import Query
+from app.store.sums import stats
+from app.store.sums.groups import Table, parts, read_groups, source_of
+from app.store.writing.ingest import Ingest
+from app.store.writing.record import Record, Usage
+from tests.store.samples import NOON_NS, record
+from tests.store.search.corpus import saying
+
+HOUR = 3_600_000_000_000
+
+
+def wanted(**asked: str) -> Filter:
+    return read_filter(asked.items(), utc_now())
+
+
+def some() -> list[Record]:
+    """24 exchanges over twelve hours from noon, some of them failed, some without a user."""
+    return [
+        record(
+            at_ns=NOON_NS + number * HOUR // 2,
+            model=f"m{number % 3}",
+            user=f"u{number % 2}" if number % 5 else None,
+            status=(200, 404, 500, 429)[number % 4],
+            outcome="client_left" if number == 7 else "completed",
+            tags={"team": f"t{number % 2}"},
+            duration_us=1000 * (number + 1),
+            usage=Usage(
+                "{}",
+                "reported",
+                10 + number,
+                1,
+                None,
+                2,
+                3,
+                12,
+                cost=Decimal(number) / 100,
+                cost_status="priced",
+            ),
+        )
+        for number in range(24)
+    ]
+
+
+def told(found: stats.Stats, *names: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    return {
+        tuple(each.values[name] for name in names): (
+            each.sums.counts["exchanges"],
+            each.sums.counts["input_tokens"],
+            each.sums.cost,
+            each.sums.errors,
+        )
+        for each in found.groups
+    }
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        (),
+        ("hour",),
+        ("day",),
+        ("model", "day"),
+        ("key",),
+        ("project", "model"),
+        ("status",),
+        ("outcome", "endpoint"),
+    ],
+)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"since": "2026-11-18T13:10:00Z"},
+        {"since": "2026-11-18T13:10:00Z", "until": "2026-11-18T13:50:00Z"},
+    ]
+    + [{"until": "2026-11-18T20:20:00Z", "model": "m1"}, {"status": "4xx"}, {"outcome": "client_left"}],
+    ids=str,
+)
+async def test_sums_of_hours_are_those_of_the_exchanges(
+    pool: Pool, ingest: Ingest, groups: tuple[str, ...], asked: dict[str, str]
+) -> None:
+    await ingest.deliver(some())
+    reader = Query(pool).stats
+    quick = await reader.read(wanted(**asked), groups)
+    slow = await reader.read(wanted(**asked, min_input_tokens="0"), groups)
+    assert (quick.source, slow.source) == ("hourly", "exchanges")
+    assert told(quick, *groups) == told(slow, *groups)
+    assert [each.sums.quantiles() for each in quick.groups if len(quick.groups) == 1] == [
+        each.sums.quantiles() for each in slow.groups if len(slow.groups) == 1
+    ]
+
+
+@pytest.mark.parametrize("groups", [("user",), ("user", "model"), ("day", "user")])
+async def test_sums_of_users_are_those_of_the_exchanges(
+    pool: Pool, ingest: Ingest, groups: tuple[str, ...]
+) -> None:
+    await ingest.deliver(some())
+    reader = Query(pool).stats
+    asked = {"since": "2026-11-17T03:00:00Z", "until": "2026-11-19T00:00:00Z"}
+    quick = await reader.read(wanted(**asked), groups)
+    slow = await reader.read(wanted(**asked, min_input_tokens="0"), groups)
+    assert (quick.source, slow.source) == ("users", "exchanges")
+    assert {key: each[:3] for key, each in told(quick, *groups).items()} == {
+        key: each[:3] for key, each in told(slow, *groups).items() if None not in key
+    }
+    assert all(each.sums.errors is None for each in quick.groups)
+
+
+async def test_tags_and_status_codes_are_groups_too(pool: Pool, ingest: Ingest) -> None:
+    await ingest.deliver([*some(), record(status=None, tags={})])
+    reader = Query(pool).stats
+    found = told(await reader.read(Filter(), ["tag.team", "status_code"]), "tag.team", "status_code")
+    assert found["t0", "200"][0] == 6
+    assert found["t1", "404"][0] == 6
+    assert found[None, None][0] == 1
+
+
+async def test_groups_come_by_time_or_the_largest_first_and_are_cut(pool: Pool, ingest: Ingest) -> None:
+    await ingest.deliver([*some(), record(model="m1")])
+    reader = Query(pool).stats
+    found = await reader.read(Filter(), ["model", "hour"])
+    hours = [each.values["hour"] for each in found.groups]
+    assert hours == sorted(hours, key=str)
+    assert hours[0] == datetime.datetime(2026, 11, 18, 12, tzinfo=datetime.UTC)
+    cut = await reader.read(Filter(), ["model"], 1)
+    assert [each.values["model"] for each in cut.groups] == ["m1"]
+    assert cut.has_more
+
+
+async def test_percentiles_are_right_to_nine_percent(pool: Pool, ingest: Ingest) -> None:
+    await ingest.deliver([record(duration_us=1_000_000 + 10_000 * n, ttft_us=None) for n in range(100)])
+    [group] = (await Query(pool).stats.read(Filter(), [])).groups
+    durations, ttfts = group.sums.quantiles()
+    for share, found in zip((1.5e6, 1.9e6, 1.95e6, 1.99e6), durations, strict=True):
+        assert found == pytest.approx(share, rel=0.09)
+    assert ttfts == [None] * 4
+
+
+async def test_what_the_budget_does_not_reach_is_told(
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "BUDGET_SECONDS", 0)
+    monkeypatch.setattr(stats, "FIRST_WINDOW_MILLISECONDS", 3_600_000)
+    await ingest.deliver(some())
+    found = await Query(pool).stats.read(Filter(min_input_tokens=0), [])
+    assert not found.is_complete
+    assert found.groups[0].sums.counts["exchanges"] == 3
+    assert found.since == datetime.datetime(2026, 11, 18, 22, 30, tzinfo=datetime.UTC)
+
+
+def saying_words() -> list[Record]:
+    """Twelve exchanges, an hour apart; every third says `katze`."""
+    words = [("eine katze" if at % 3 == 0 else "ein hund") for at in range(12)]
+    return [
+        saying(word, at_ns=NOON_NS + at * 3_600 * 10**9, model=f"m{at % 2}") for at, word in enumerate(words)
+    ]
+
+
+async def test_what_says_some_words_is_summed_up_with_other_filters(pool: Pool, ingest: Ingest) -> None:
+    await ingest.deliver(saying_words())
+    reader = Query(pool).stats
+    for asked, counts in (
+        (wanted(q="katze"), {"m0": 2, "m1": 2}),
+        (wanted(q="-katze hund", model="m1"), {"m1": 4}),
+        (wanted(q="katze", until="2026-11-18T16:00:00Z"), {"m0": 1, "m1": 1}),
+        (wanted(q="maus"), {}),
+    ):
+        found = await reader.read(asked, ["model"])
+        assert found.is_complete
+        assert {each.values["model"]: each.sums.counts["exchanges"] for each in found.groups} == counts
+
+
+async def test_what_says_words_too_often_is_summed_up_since_a_time_that_is_told(
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "MOST_SAID", 3)
+    await ingest.deliver(saying_words())
+    found = await Query(pool).stats.read(wanted(q="katze"), [])
+    assert not found.is_complete
+    assert found.groups[0].sums.counts["exchanges"] == 3
+    assert found.since == datetime.datetime(2026, 11, 18, 15, tzinfo=datetime.UTC)
+
+
+def test_the_smallest_table_that_knows_enough_is_read() -> None:
+    assert source_of(["day", "model"], wanted(status="4xx,5xx")) == "hourly"
+    assert source_of(["day"], wanted(status="404")) == "exchanges"
+    assert source_of(["day"], wanted(user="u")) == "users"
+    assert source_of(["hour"], wanted(user="u")) == "exchanges"
+    assert source_of(["day", "tag.x"], Filter()) == "exchanges"
+    assert source_of(["day"], wanted(**{"request.temperature": "1"})) == "exchanges"
+
+
+def test_a_time_is_cut_where_days_and_hours_begin() -> None:
+    def at(hour: int, minute: int = 0) -> datetime.datetime:
+        return datetime.datetime(2026, 11, 18, tzinfo=datetime.UTC) + datetime.timedelta(
+            hours=hour, minutes=minute
+        )
+
+    def cut(low: datetime.datetime, high: datetime.datetime, table: Table) -> list[tuple[Any, ...]]:
+        return [(each.low, each.high, each.table) for each in parts(low, high, table)]
+
+    minutes = [(at(3, 10), at(4), "exchanges"), (at(4), at(6), "hourly"), (at(6), at(6, 5), "exchanges")]
+    assert cut(at(3, 10), at(6, 5), "hourly") == cut(at(3, 10), at(6, 5), "daily") == minutes
+    assert cut(at(3, 10), at(3, 50), "hourly") == [(at(3, 10), at(3, 50), "exchanges")]
+    assert cut(at(3), at(4), "hourly") == [(at(3), at(4), "hourly")]
+    assert cut(at(4), at(4), "hourly") == cut(at(5), at(4), "users") == []
+    assert cut(at(22, 30), at(49), "daily") == [
+        *((at(22, 30), at(23), "exchanges"), (at(23), at(24), "hourly")),
+        *((at(24), at(48), "daily"), (at(48), at(49), "hourly")),
+    ]
+    assert cut(at(22), at(49), "users") == [
+        (at(22), at(24), "exchanges"),
+        (at(24), at(48), "users"),
+        (at(48), at(49), "exchanges"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [("modle", 0), ("day,x", 4), ("day,day", 4), ("day,model,user", 10), ("tag.", 0), ("day,", 4)],
+)
+def test_a_group_that_is_none_is_refused_with_its_place(text: str, position: int) -> None:
+    with pytest.raises(FilterError) as caught:
+        read_groups(text)
+    assert caught.value.position == position
+
+
+async def test_groups_by_time_are_read_from_the_first_until_a_page_is_full(
+    pool: Pool, ingest: Ingest
+) -> None:
+    day_ns = 24 * HOUR
+    await ingest.deliver(
+        [record(at_ns=NOON_NS - n * day_ns, user=f"u{n % 3}", model=f"m{n % 2}") for n in range(70)]
+    )
+    reader = Query(pool).stats
+    for groups in (["day"], ["hour", "model"], ["user", "day"], ["day", "user"]):
+        whole = await reader.read(Filter(), groups)
+        assert [len(whole.groups), whole.has_more] == [70, False]
+        for limit in (1, 5, 69, 70):
+            cut = await reader.read(Filter(), groups, limit)
+            assert told(cut, *groups) == dict(list(told(whole, *groups).items())[:limit])
+            assert cut.has_more == (limit < 70)
+            assert cut.is_complete
