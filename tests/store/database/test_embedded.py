@@ -21,7 +21,7 @@ from app.store.database import cluster as cluster_module
 from app.store.database.cluster import find_cluster, make_private
 from app.store.database.embedded import OLD_SERVER_SECONDS, EmbeddedPostgres
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent.parent
 IS_ROOT = os.geteuid() == 0
 UNSAFE = {"fsync": "off"}
 
@@ -62,7 +62,7 @@ class Owner:
     def __init__(self, data_dir: Path, user: int | None = None) -> None:
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tests.store.embedded_owner", str(data_dir)),
+                *(sys.executable, "-m", "tests.store.database.embedded_owner", str(data_dir)),
                 *([str(user)] if user is not None else []),
             ],
             stdin=subprocess.PIPE,

@@ -11,7 +11,7 @@ from app.errors import StoreMisconfiguredError
 from app.store.database import migrate
 from tests.postgres import PostgresServer
 
-SCHEMA = Path(__file__).parent.parent.parent / "migrations" / "schema.sql"
+SCHEMA = Path(__file__).parent.parent.parent.parent / "migrations" / "schema.sql"
 
 
 async def test_all_migrations_amount_to_the_schema_that_is_checked_in(
