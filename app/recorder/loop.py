@@ -147,12 +147,12 @@ class Recorder:
 
     def _prepare(self) -> bool:
         """A little of the next batch, or of the one after it, while PostgreSQL works; nothing while it is away."""
-        if not self._status.is_ready or len(self._tail.ended) >= BATCH_ROWS:
+        if not self._status.is_ready:
             return False
         if self._tail.ended and not self._batch.is_full:
             self._add_ended(PREPARED_ROWS)
             return True
-        return self._tail.read() > 0
+        return len(self._tail.ended) < BATCH_ROWS and self._tail.read() > 0
 
     async def _let_go_idle(self) -> None:
         self._let_go_ns = monotonic_ns()

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 WINDOW_BYTES = 4 << 20
 """Bytes that are compressed and sent to PostgreSQL at once; one slice may go over it."""
 WINDOW_ROWS = 2_000
-THREAD_FROM_BYTES = 256 << 10
-"""From here on a window is compressed in a thread, so that the journal is read meanwhile."""
+THREAD_FROM_BYTES = 64 << 10
+"""A window with so long a slice is compressed in a thread. With short ones Python takes longer than zstd: a thread would
+only wait for its turns with the lock of the interpreter."""
 ASKED_FROM_NODES = 4
 """A shorter chain of which nothing is remembered is inserted without asking."""
 REMEMBERED_NODES = 65_536
@@ -148,7 +149,7 @@ class PieceBatch:
         sql = statements("ingest")["insert_pieces"]
         there = await self._already_there(connection)
         for window in _windows(self._pieces(there)):
-            if sum(len(each.data) for each in window) >= THREAD_FROM_BYTES:
+            if max(len(each.data) for each in window) >= THREAD_FROM_BYTES:
                 rows = await asyncio.to_thread(self._rows, window)
             else:
                 rows = self._rows(window)
