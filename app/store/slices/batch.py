@@ -39,8 +39,8 @@ WINDOW_BYTES = 4 << 20
 """Bytes that are compressed and sent to PostgreSQL at once; one slice may go over it."""
 WINDOW_ROWS = 2_000
 THREAD_FROM_BYTES = 64 << 10
-"""A window with so long a slice is compressed in a thread. With short ones Python takes longer than zstd: a thread would
-only wait for its turns with the lock of the interpreter."""
+"""A window with so long a slice is compressed in a thread. With short ones Python takes longer than zstd, and a thread
+would wait for its turns with the interpreter's lock."""
 ASKED_FROM_NODES = 4
 """A shorter chain of which nothing is remembered is inserted without asking."""
 REMEMBERED_NODES = 65_536

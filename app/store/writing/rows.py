@@ -93,8 +93,11 @@ def uuid_of(exchange_id: bytes) -> uuid.UUID:
 
 
 def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Rows turned into one array a column, as `unnest` takes them."""
-    return [list(column) for column in zip(*rows, strict=True)]
+    """Rows turned into one array a column, as `unnest` takes them; it makes up for an array that is too short with NULL.
+
+    So a column of nothing but NULL is an empty array: what is not there is not looked at value by value.
+    """
+    return [[] if column.count(None) == len(column) else list(column) for column in zip(*rows, strict=True)]
 
 
 def exchange_row(placed: Placed, recorder_id: uuid.UUID) -> tuple[Any, ...]:
