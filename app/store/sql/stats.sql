@@ -1,4 +1,8 @@
--- hourly: Sums of hours by two groups (hours, projects, model, key, outcome, status classes, groups, times?).
+-- alone: One process, and the memory that sums of histograms take; several would only contend with recording.
+SET LOCAL max_parallel_workers_per_gather = 0;
+SET LOCAL work_mem = '32MB';
+
+-- hourly: Sums of hours by two groups (hours, projects, model, key, outcome, status classes, groups, times?, most).
 SELECT
     g.first, g.second,
     sum(u.exchanges)::int8 AS exchanges,
@@ -28,7 +32,11 @@ FROM usage_hourly AS u CROSS JOIN LATERAL (SELECT
 WHERE u.project_id = ANY($3::int4[]) AND u.hour >= $1::timestamptz AND u.hour < $2::timestamptz
     AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.key = $5)
     AND ($6::text IS NULL OR u.outcome = $6) AND ($7::int2[] IS NULL OR u.status_class = ANY($7))
-GROUP BY g.first, g.second;
+GROUP BY g.first, g.second
+ORDER BY
+    CASE WHEN $8::text IN ('hour', 'day') THEN g.first WHEN $9::text IN ('hour', 'day') THEN g.second END,
+    sum(u.exchanges) DESC
+LIMIT $11::int8;
 
 -- daily: The same of days.
 SELECT
@@ -58,7 +66,11 @@ FROM usage_daily AS u CROSS JOIN LATERAL (SELECT
 WHERE u.project_id = ANY($3::int4[]) AND u.day >= $1::date AND u.day < $2::date
     AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.key = $5)
     AND ($6::text IS NULL OR u.outcome = $6) AND ($7::int2[] IS NULL OR u.status_class = ANY($7))
-GROUP BY g.first, g.second;
+GROUP BY g.first, g.second
+ORDER BY
+    CASE WHEN $8::text IN ('hour', 'day') THEN g.first WHEN $9::text IN ('hour', 'day') THEN g.second END,
+    sum(u.exchanges) DESC
+LIMIT $11::int8;
 
 -- first_days: The first day of which projects have sums, and the first of which they have sums of users.
 SELECT
@@ -89,7 +101,11 @@ FROM usage_daily_users AS u CROSS JOIN LATERAL (SELECT
 ) AS g
 WHERE u.project_id = ANY($3::int4[]) AND u.day >= $1::date AND u.day < $2::date
     AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.end_user = $5)
-GROUP BY g.first, g.second;
+GROUP BY g.first, g.second
+ORDER BY
+    CASE WHEN $6::text IN ('hour', 'day') THEN g.first WHEN $7::text IN ('hour', 'day') THEN g.second END,
+    sum(u.exchanges) DESC
+LIMIT $8::int8;
 
 -- exchanges: Sums of exchanges by two groups (from id, before id, groups, their tags, bounds of buckets, times?).
 WITH lanes AS MATERIALIZED (

@@ -144,18 +144,20 @@ def parts(low: datetime.datetime | None, high: datetime.datetime | None, table: 
     return [*parts(low, first, finer), Part(first, last, table), *parts(last, high, finer)]
 
 
-def whole_days(low: datetime.datetime, high: datetime.datetime) -> list[datetime.datetime]:
-    """Where to pause between two times: at the ends of days, one after a day, then later and later, and at the end."""
-    step = datetime.timedelta(days=1)
-    ends = []
-    at = _rounded(low + datetime.timedelta(microseconds=1), step, up=True)
-    while at < high:
-        ends.append(at)
-        step *= 2
-        if high - at <= step:
-            break
-        at += step
-    return [*ends, high]
+def days_at_once(groups: int, days: int, limit: int) -> int:
+    """How many days more to read where groups come by time and so many were found in so many days.
+
+    As many as will fill the limit, if the rest is like what was read; at most twice as many as were read.
+    """
+    enough = -(-(limit + 1 - groups) * days // groups) if groups else 2 * days
+    return max(1, min(enough, 2 * days))
+
+
+def end_of_days(low: datetime.datetime, high: datetime.datetime, days: int) -> datetime.datetime:
+    """The end of so many days, of which the first is the one that `low` is in; at most `high`."""
+    if days >= (high - low).days:
+        return high
+    return _rounded(low, datetime.timedelta(days=1), up=False) + datetime.timedelta(days=days)
 
 
 _EARLIEST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

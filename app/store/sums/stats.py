@@ -31,10 +31,11 @@ from app.store.sums.groups import (
     Source,
     Sums,
     Table,
+    days_at_once,
+    end_of_days,
     parts,
     source_of,
     status_classes,
-    whole_days,
 )
 from app.store.sums.histogram import BOUNDS_MICROSECONDS
 from app.store.visible import visible_projects
@@ -85,6 +86,7 @@ class StatsReader:
     def __init__(self, pool: Pool, searched: SearchedLists) -> None:
         self._pool = pool
         self._searched = searched
+        self._sql = statements("stats")
 
     async def read(
         self, wanted: Filter, groups: Sequence[str], limit: int = 1_000, *, with_times: bool = True
@@ -92,6 +94,7 @@ class StatsReader:
         """At most `limit` groups. Raises TermsError."""
         source = source_of(groups, wanted)
         async with self._pool.transaction(readonly=True) as connection:
+            await connection.execute(self._sql["alone"])
             projects = await visible_projects(connection)
             project_ids = [each for each, name in projects.items() if wanted.project in (None, name)]
             page = Wanted(wanted, project_ids, *wanted.bounds(None, "desc"), limit)
@@ -120,6 +123,7 @@ class _Run:
         self._with_times = with_times
         self._names = [("tag" if each.startswith(TAG) else each) for each in groups]
         self._tags = [each.removeprefix(TAG) if each.startswith(TAG) else None for each in groups]
+        self._is_by_time = not set(self._names).isdisjoint(TIMES)
         self._sql = statements("stats")
         self.groups: dict[Key, Sums] = {}
         self.is_complete = True
@@ -153,36 +157,39 @@ class _Run:
 
     def _has_first_times(self) -> bool:
         """Whether groups come by time, and the first ones are there already."""
-        return len(self.groups) > self._page.limit and not set(self._names).isdisjoint(TIMES)
+        return self._is_by_time and len(self.groups) > self._page.limit
 
     async def _whole(self, part: Part) -> None:
         """What sums tell; a few days at a time where groups come by time, since no more than the first are shown."""
-        low, ends = part.low, [part.high]
-        if not set(self._names).isdisjoint(TIMES):
-            days = await self._connection.fetchrow(self._sql["first_days"], self._page.project_ids)
-            if (
-                days is not None
-                and (first := days["users" if part.table == "users" else "others"]) is not None
-            ):
-                begin = datetime.datetime.combine(first, datetime.time(), datetime.UTC)
-                ends = whole_days(max(low, begin), part.high)
-        for high in ends:
-            if self._has_first_times():
-                break
-            parameters = self._parameters(part.table, low, high)
-            self._add(await self._rows(self._sql[part.table], *parameters))
-            low = high
+        low, days, read = part.low, 0, 0
+        if self._is_by_time:
+            first = await self._first_day(part.table)
+            low, days = max(low, first or low), 1 if first is not None else 0
+        while low < part.high and not self._has_first_times():
+            high = end_of_days(low, part.high, days) if days else part.high
+            self._add(await self._rows(self._sql[part.table], *self._parameters(part.table, low, high)))
+            low, read = high, read + days
+            days = days and days_at_once(len(self.groups), read, self._page.limit)
+
+    async def _first_day(self, table: Table) -> datetime.datetime | None:
+        """When the sums of a table begin."""
+        days = await self._connection.fetchrow(self._sql["first_days"], self._page.project_ids)
+        first = days["users" if table == "users" else "others"] if days is not None else None
+        return None if first is None else datetime.datetime.combine(first, datetime.time(), datetime.UTC)
 
     def _parameters(self, table: Table, low: datetime.datetime, high: datetime.datetime) -> tuple[Any, ...]:
         wanted = self._wanted
         span = (low, high) if table == "hourly" else (low.date(), high.date())
         names = (self._name(0), self._name(1))
+        # Whole days of one table, and whole hours, are told by it alone: what is behind the first ones is never added to.
+        is_whole = self._is_by_time and (table != "hourly" or "hour" in self._names)
+        most = self._page.limit + 1 if is_whole else None
         if table == "users":
-            return (*span, self._page.project_ids, wanted.model, wanted.user, *names)
+            return (*span, self._page.project_ids, wanted.model, wanted.user, *names, most)
         classes = status_classes(wanted)
         return (
             *(*span, self._page.project_ids, wanted.model, wanted.key, wanted.outcome),
-            *(None if classes is None else list(classes), *names, self._with_times),
+            *(None if classes is None else list(classes), *names, self._with_times, most),
         )
 
     async def _rows(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:

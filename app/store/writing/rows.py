@@ -93,7 +93,7 @@ def uuid_of(exchange_id: bytes) -> uuid.UUID:
 
 
 def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Rows turned into one array a column, as `unnest` takes them; it makes up for an array that is too short with NULL.
+    """Rows turned into one array a column, as `unnest` takes them; it fills up an array that is too short with NULL.
 
     So a column of nothing but NULL is an empty array: what is not there is not looked at value by value.
     """

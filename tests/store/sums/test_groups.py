@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import random
 from collections import Counter, defaultdict
 from typing import Any
 
+import pytest
+
 from app.store.database.pool import Pool
+from app.store.sums.groups import days_at_once, end_of_days
 from app.store.sums.histogram import packed
 from app.store.writing.ingest import Ingest
 from app.store.writing.record import Record, Usage
@@ -104,3 +108,21 @@ async def test_sums_are_those_of_all_exchanges_however_they_were_delivered(
     async with pool.transaction(readonly=True) as connection:
         assert await connection.fetchval(DAYS_THAT_DIFFER) == 0
         assert await connection.fetchval("SELECT sum(exchanges) FROM usage_daily") == 400
+
+
+@pytest.mark.parametrize(
+    ("groups", "days", "limit", "more"),
+    [(0, 1, 1000, 2), (50, 1, 1000, 2), (500, 10, 1000, 11), (999, 10, 1000, 1), (1000, 3, 1000, 1)],
+)
+def test_days_are_read_until_the_limit_is_likely_full_and_never_too_far_ahead(
+    groups: int, days: int, limit: int, more: int
+) -> None:
+    assert days_at_once(groups, days, limit) == more
+
+
+def test_days_end_at_midnight_and_the_last_ones_where_the_time_does() -> None:
+    low = datetime.datetime(2026, 11, 1, 9, tzinfo=datetime.UTC)
+    high = datetime.datetime(2026, 11, 5, 3, tzinfo=datetime.UTC)
+    assert end_of_days(low, high, 1) == datetime.datetime(2026, 11, 2, tzinfo=datetime.UTC)
+    assert end_of_days(low, high, 3) == high
+    assert end_of_days(low, high, 99) == high
