@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from app.store.search.signature import MATRICES, MERGED, ROWS, STRIPE_ROWS, Matrix, salt_of
+from app.store.search.signature import MATRICES, ROWS, STRIPE_ROWS, Matrix, salt_of
 
 STEP_CHARACTERS = 1 << 20
 """Characters that are hashed at a time."""
@@ -53,8 +53,8 @@ def fill(stripes: Sequence[bytes]) -> list[float]:
 
 
 def merge(stripes: Sequence[bytes | None], width_bytes: int) -> bytes:
-    """One stripe of eight segments (None is unknown: all set), each `width_bytes` a row at most, side by side."""
-    parts = np.zeros((STRIPE_ROWS, MERGED, width_bytes), np.uint8)
+    """One stripe of some segments (None is unknown: all set), each `width_bytes` a row at most, side by side."""
+    parts = np.zeros((STRIPE_ROWS, len(stripes), width_bytes), np.uint8)
     for number, stripe in enumerate(stripes):
         if stripe is None:
             parts[:, number] = 0xFF

@@ -213,6 +213,9 @@ SELECT
     CASE WHEN same_as IS NULL THEN folded END, casing
 FROM gone ORDER BY id;
 
+-- analyze_text: Writes the statement that counts what a partition of texts has, its texts aside (partition).
+SELECT format('ANALYZE %I (project_id, week, id, exchange_id, same_as, text_hash)', $1::text);
+
 -- add_segment: Notes a segment (project, week, segment, level, blocks, first id, last id, bounds of its blocks).
 INSERT INTO search_segments (project_id, week, segment, level, blocks, first_id, last_id, block_ids)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
@@ -220,11 +223,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 -- add_stripe: Writes a stripe of a signature (project, week, segment, level, stripe, bits).
 INSERT INTO search_sig (project_id, week, segment, level, stripe, bits) VALUES ($1, $2, $3, $4, $5, $6);
 
--- mergeable: Eight segments in a row that may be merged to one: project, week, and the first one's number.
+-- mergeable: Segments that may be merged to one, eight or what is left of weeks before one: project, week, first number.
 SELECT project_id, week, segment / 8 * 8 AS segment FROM search_segments
 WHERE level = 0
 GROUP BY project_id, week, segment / 8
-HAVING count(*) = 8
+HAVING count(*) = 8 OR (count(*) > 1 AND week < $1::date)
 ORDER BY project_id, week, segment / 8
 LIMIT 1;
 

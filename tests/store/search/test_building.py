@@ -16,8 +16,9 @@ from app.store.database.periods import week_number
 from app.store.database.pool import Pool
 from app.store.search import building
 from app.store.search.building import Builder
+from app.store.search.candidates import Segment, candidates
 from app.store.search.erasing import erase_texts
-from app.store.search.packing import Text, pack
+from app.store.search.packing import Text, pack, prefix_of
 from app.store.search.signature import BLOCKS, MATRICES, ROWS, STRIPE_ROWS, rows_of
 from app.store.search.signing import fill, sign
 from app.store.writing.ingest import Ingest
@@ -116,6 +117,31 @@ async def test_a_week_that_is_over_is_closed_unless_little_is_left(pool: Pool, i
     assert (await find(pool, "a")).ids == scan(records + more, "a")
 
 
+async def test_what_a_week_that_is_over_has_left_is_merged_around_gaps(pool: Pool, ingest: Ingest) -> None:
+    chance, builder = random.Random(8), Builder(pool)
+    parts = [exchanges(chance, 60, NOON_NS + number * 3_600 * SECOND_NS) for number in range(4)]
+    for records in parts:
+        await ingest.deliver(records)
+        await close(pool)
+    async with pool.transaction() as connection:
+        await connection.execute("DELETE FROM search_text WHERE id BETWEEN 16384 AND 32767")
+        await connection.execute("DELETE FROM search_segments WHERE segment = 1")
+        await connection.execute("DELETE FROM search_sig WHERE segment = 1")
+    assert not await builder.has_work(NOW)
+    assert not await builder.merge_segments(NOW)
+    assert await builder.has_work(NEXT_MONTH)
+    assert await builder.run_once(NEXT_MONTH) == 0
+    assert not await builder.has_work(NEXT_MONTH)
+    async with pool.transaction(readonly=True) as connection:
+        [row] = await connection.fetch("SELECT * FROM search_segments")
+        assert (row["level"], row["blocks"]) == (1, 4 * BLOCKS)
+        bounds = (prefix_of(row["first_id"]), prefix_of(row["last_id"]))
+        merged = Segment((1, row["week"]), row["segment"], 1, row["blocks"], *bounds)
+        [blocks] = await candidates(connection, [merged], rows_of("e "))
+    assert {each // BLOCKS for each in blocks} == {0, 2, 3}
+    assert (await find(pool, "e ")).ids == scan([*parts[0], *parts[2], *parts[3]], "e ")
+
+
 async def test_the_builders_process_builds_and_leaves_with_its_parent(
     pool: Pool, ingest: Ingest, database_url: str
 ) -> None:
@@ -186,7 +212,7 @@ async def test_signatures_of_a_former_layout_hide_nothing_and_are_made_anew(
         await connection.execute("UPDATE search_sig SET stripe = stripe - 32")
     builder = Builder(pool)
     assert await builder.has_work(NOW)
-    assert not await builder.merge_segments()
+    assert not await builder.merge_segments(NOW)
     assert (await find(pool, "the")).ids == scan(records, "the")
     assert await builder.run_once(NOW) == 0
     assert not await builder.has_work(NOW)

@@ -119,3 +119,20 @@ async def test_exchanges_of_a_filter_are_searched_by_their_ids(filled: Pool) -> 
         "Index Scan",
         "Index Only Scan",
     }
+
+
+async def test_a_new_weeks_texts_are_found_by_their_exchanges_before_autovacuum_comes_by(
+    pool: Pool, ingest: Ingest
+) -> None:
+    records = exchanges(random.Random(9), 400)
+    await ingest.deliver(records)
+    await close(pool)
+    ids = sorted(uuid.UUID(bytes=record.id) for record in records[:20])
+    for name, parameters in (
+        ("snippets", (1, ids, WEEK_START, WEEK_START, [WORD], 60)),
+        ("among", (1, ids, [WORD], 1, WEEK_START, WEEK_START)),
+        ("searched", (ids, ids[0], ids[-1], WEEK_START, WEEK_START)),
+    ):
+        read = [each for each in await explained(pool, name, *parameters) if "Index Name" in each]
+        indexes = {each["Index Name"] for each in read if each["Relation Name"].startswith("search_text")}
+        assert indexes == {"search_text_w2026_11_16_project_id_exchange_id_idx"}, name

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.clock import utc_from_ns
 from app.store.database.periods import period_of
 from app.store.database.pool import Pool
 from app.store.filters.filter import HIGHEST_ID, LOWEST_ID, Order
@@ -72,7 +73,7 @@ async def filled(pool: Pool, ingest: Ingest, chance: random.Random) -> list[Reco
         if place >= 178 * 4:
             await ingest.deliver([late.pop() for _ in range(min(4, len(late)))])
         await close(pool)
-    await Builder(pool).merge_segments()
+    await Builder(pool).merge_segments(utc_from_ns(NOON_NS))
     await ingest.deliver([*order[1_602:], *late])
     return records
 
