@@ -1,4 +1,4 @@
-# run, test, check, lock, bench, bench-query (ARGS="--rows 200000"), soak. PYTHON picks the interpreter (3.11 to 3.14), VENV the environment.
+# run, test, check, lock, bench, bench-query (ARGS="--rows 200000"), soak (ROW=K1). PYTHON picks the interpreter (3.11 to 3.14), VENV the environment.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -28,8 +28,7 @@ bench-query: $(VENV)/project.stamp
 	PATH="$(abspath $(BIN)):$$PATH" bench/query $(ARGS)
 
 soak: $(VENV)/project.stamp
-	@test -x scripts/soak || { echo "make soak: scripts/soak is not there" >&2; exit 1; }
-	PATH="$(abspath $(BIN)):$$PATH" scripts/soak
+	VENV=$(abspath $(VENV)) scripts/soak $(ROW)
 
 clean:
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,8 +1,8 @@
 """Rows of the campaign: each test says how often it does its fault in `make test` and in `make soak`.
 
 `@pytest.mark.row("K1", ci=3, soak=200)`: with SOAK set it runs 200 times and tells how far it is; without, 3 times,
-and with ci=0 not at all. SOAK_ROW runs the tests of one row alone. SOAK_RESULTS is a file for figures, a line of JSON a
-test.
+and with ci=0 not at all. `seconds` is the most that a soak may take. SOAK_ROW runs the tests of one row alone, SOAK_TIMES
+another number of faults. SOAK_RESULTS is a file for figures, a line of JSON a test.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Row:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "row(name, ci, soak): a row of the fault campaign, and how often")
+    config.addinivalue_line("markers", "row(name, ci, soak, seconds): a row of the fault campaign, how often, how long")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -67,7 +67,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if marker is not None:
             if wanted and marker.args[0] != wanted:
                 continue
-            item.add_marker(pytest.mark.timeout(SOAK_SECONDS if "SOAK" in os.environ else CI_SECONDS))
+            seconds = marker.kwargs.get("seconds", SOAK_SECONDS) if "SOAK" in os.environ else CI_SECONDS
+            item.add_marker(pytest.mark.timeout(seconds))
             if not marker.kwargs["ci"]:
                 item.add_marker(pytest.mark.slow)
         kept.append(item)
@@ -78,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     """The row of this test."""
     marker = request.node.get_closest_marker("row")
-    times = marker.kwargs["soak" if "SOAK" in os.environ else "ci"]
+    times = int(os.environ.get("SOAK_TIMES", marker.kwargs["soak" if "SOAK" in os.environ else "ci"]))
     running = Row(marker.args[0], times, request.node.name)
     yield running
     running.keep()

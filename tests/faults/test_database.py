@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -16,7 +17,7 @@ from tests.faults.judge import fetch
 from tests.faults.world import World, world
 
 HUNG_SECONDS = 60.0
-OFFLINE_SECONDS = 300.0
+OFFLINE_SECONDS = float(os.environ.get("SOAK_OFFLINE_SECONDS", "3600"))
 
 
 @pytest.mark.row("P1", ci=2, soak=50)
@@ -79,7 +80,7 @@ async def worsen(made: World, fault: str) -> None:
     made.way.is_stalled, made.way.delay_seconds, made.way.bytes_per_second = False, 0.0, 0
 
 
-@pytest.mark.row("P4", ci=0, soak=1)
+@pytest.mark.row("P4", ci=0, soak=1, seconds=2 * OFFLINE_SECONDS + 900)
 async def test_what_piled_up_while_postgresql_was_away_is_recorded_faster_than_it_came(
     tmp_path: Path, own_database: OwnDatabase, row: Row
 ) -> None:
@@ -89,7 +90,7 @@ async def test_what_piled_up_while_postgresql_was_away_is_recorded_faster_than_i
         await asyncio.to_thread(own_database.stop)
         started = time.monotonic()
         for _ in row.turns():
-            async with made.load(40, 5, 20):
+            async with made.load(24, 5, 20):
                 while time.monotonic() - started < OFFLINE_SECONDS:
                     await asyncio.sleep(1.0)
         away = time.monotonic() - started
@@ -100,7 +101,7 @@ async def test_what_piled_up_while_postgresql_was_away_is_recorded_faster_than_i
         while await recorded(made) < waiting:
             first = first or (time.monotonic() if await recorded(made) > 1 else 0.0)
             assert time.monotonic() - back < OFFLINE_SECONDS
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1.0)
         drained = max(time.monotonic() - (first or back), 0.1)
         assert waiting / drained >= 3 * waiting / away
         row.tell(
