@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -145,11 +145,11 @@ async def _abandon(
     connection: Connection, transaction: asyncpg.transaction.Transaction, error: BaseException
 ) -> None:
     """Rolls back where PostgreSQL itself said no; tears the connection down in every other case."""
-    if not is_certain(error) or connection.is_closed():
-        connection.terminate()
-        return
-    try:
-        async with asyncio.timeout(ROLLBACK_SECONDS):
-            await transaction.rollback()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    # asyncpg has let go of a connection that the other side closed, and refuses to do anything more with it.
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        if is_certain(error) and not connection.is_closed():
+            async with asyncio.timeout(ROLLBACK_SECONDS):
+                await transaction.rollback()
+            return
+    with suppress(asyncpg.InterfaceError):
         connection.terminate()

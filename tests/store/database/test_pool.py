@@ -11,6 +11,7 @@ import pytest
 from app.errors import StoreMisconfiguredError, StoreUnavailableError
 from app.store.database import pool as pool_module
 from app.store.database.pool import Pool, split_url
+from tests.recorder.postgres_proxy import gate
 
 
 @pytest.mark.parametrize(
@@ -114,4 +115,17 @@ async def test_a_closed_pool_opens_again(database_url: str) -> None:
     for _ in range(2):
         async with pool.transaction() as connection:
             assert await connection.fetchval("SELECT 1") == 1
+        await pool.close()
+
+
+async def test_a_connection_that_is_cut_is_told_as_that(database_url: str) -> None:
+    async with gate(database_url) as way:
+        pool = Pool(way.url, size=1)
+        way.swallow_answer_to = b"COMMIT"
+        with pytest.raises(StoreUnavailableError) as caught:
+            async with pool.transaction() as connection:
+                await connection.execute("INSERT INTO projects (name) VALUES ('x')")
+        assert "closed in the middle of operation" in str(caught.value)
+        async with pool.transaction() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM projects") == 1
         await pool.close()
