@@ -122,6 +122,10 @@ async def test_a_commit_of_which_the_answer_is_lost_is_one_row(
                 async with asyncio.timeout(60):
                     while made.way.swallowed <= number:
                         await asyncio.sleep(0.02)
+                    # Each fault by itself: several in a row only make it wait longer before the next try.
+                    there = await recorded(made)
+                    while await recorded(made) == there:
+                        await asyncio.sleep(0.05)
         row.tell(held=await made.judge(), lost_answers=made.way.swallowed)
 
 
