@@ -21,7 +21,7 @@ from app.recorder.status import RecorderStatus
 from bench.corpus import MODELS, USERS, Language
 from bench.frames import Written, write
 
-DRAWN = 400
+DRAWN = 4_000
 TICKS_A_SECOND = 20
 _HEADERS = [(b"content-type", b"application/json"), (b"accept", b"application/json")]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import uuid
+from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from app.store.database.pool import Connection
 
 BUDGET_SECONDS = 2.0
-FIRST_SEGMENTS, MOST_SEGMENTS = 4, 64
+FIRST_LOOKED_AT, MOST_LOOKED_AT = 12 * BLOCKS, 512 * BLOCKS
+"""Blocks whose signatures are looked at in one step."""
+MANY_BLOCKS = 1_000
+"""Where so many of these may hold the words, a page is soon full: the next step is no larger."""
 FIRST_BLOCKS, MOST_BLOCKS = 24, 512
 TAIL_CHUNK = 100
 
@@ -60,11 +64,8 @@ class Found:
     """The budget was used up: a search goes on after this id; all before was looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    rank: int
-    place: Place
-    number: int
+Block = tuple[int, int, Place]
+"""Its rank, its number, where it is. There may be a hundred thousand."""
 
 
 class Search:
@@ -104,10 +105,10 @@ class _Run:
         """Projects whose tail is not read to its end, and the ids between which it is not read."""
         self._segments: list[Segment] = []
         """Those that were not looked at yet, the next one last."""
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block] = []
         """Those that were not verified yet, the next one last."""
         self._hits: set[uuid.UUID] = set()
-        self._segments_step, self._blocks_step = FIRST_SEGMENTS, FIRST_BLOCKS
+        self._looked_at_step, self._blocks_step = FIRST_LOOKED_AT, FIRST_BLOCKS
 
     async def run(self) -> Found:
         wanted = self._wanted
@@ -136,7 +137,7 @@ class _Run:
         if self._segments:
             ranks.append(self._segment_rank(self._segments[-1]))
         if self._blocks:
-            ranks.append(self._blocks[-1].rank)
+            ranks.append(self._blocks[-1][0])
         return max(ranks) if ranks else None
 
     def _tail_rank(self, project_id: int) -> int:
@@ -157,7 +158,7 @@ class _Run:
             if self._tail_rank(project_id) == bound:
                 await self._read_tail(project_id)
                 return
-        if self._blocks and self._blocks[-1].rank == bound:
+        if self._blocks and self._blocks[-1][0] == bound:
             await self._verify()
         else:
             await self._look_at_segments()
@@ -199,29 +200,38 @@ class _Run:
 
     async def _look_at_segments(self) -> None:
         """Adds the blocks of the next segments that may hold the words."""
-        taken = [self._segments.pop() for _ in range(min(self._segments_step, len(self._segments)))]
-        self._segments_step = min(MOST_SEGMENTS, self._segments_step * 4)
+        taken = [self._segments.pop()]
+        left = self._looked_at_step - taken[0].blocks
+        while self._segments and (left := left - self._segments[-1].blocks) >= 0:
+            taken.append(self._segments.pop())
         found = zip(taken, await candidates(self._connection, taken, self._rows), strict=True)
         held = [(segment, blocks) for segment, blocks in found if blocks]
         bounds = await self._bounds.of(self._connection, [segment for segment, _ in held])
-        low, high = prefix_of(self._wanted.low), prefix_of(self._wanted.high)
+        before = len(self._blocks)
         for (segment, blocks), of_blocks in zip(held, bounds, strict=True):
-            for block in blocks:
-                first, last = segment.first, segment.last
-                if 2 * block + 1 < len(of_blocks):
-                    first, last = of_blocks[2 * block], of_blocks[2 * block + 1]
-                if last >= low and first <= high:
-                    rank = last if self._sign > 0 else -first
-                    self._blocks.append(_Block(rank, segment.place, segment.number * BLOCKS + block))
-        self._blocks.sort(key=lambda each: (each.rank, each.number * self._sign))
+            self._blocks += self._ranked(segment, blocks, of_blocks)
+        if len(self._blocks) - before < MANY_BLOCKS:
+            self._looked_at_step = min(MOST_LOOKED_AT, self._looked_at_step * 3)
+        self._blocks.sort()
+
+    def _ranked(self, segment: Segment, blocks: Sequence[int], bounds: array[int]) -> list[Block]:
+        """Those of some blocks that may hold wanted ids."""
+        if len(bounds) < 2 * segment.blocks:
+            bounds = array("Q", (segment.first, segment.last)) * segment.blocks
+        low, high = prefix_of(self._wanted.low), prefix_of(self._wanted.high)
+        first, place = segment.number * BLOCKS, segment.place
+        spans = [(bounds[2 * each], bounds[2 * each + 1], each) for each in blocks]
+        if self._sign > 0:
+            return [(end, first + each, place) for begin, end, each in spans if end >= low and begin <= high]
+        return [(-begin, first + each, place) for begin, end, each in spans if end >= low and begin <= high]
 
     async def _verify(self) -> None:
         """Reads the next blocks."""
         taken = [self._blocks.pop() for _ in range(min(self._blocks_step, len(self._blocks)))]
-        self._blocks_step = min(MOST_BLOCKS, self._blocks_step * 3)
+        hits = len(self._hits)
         groups: dict[Place, list[int]] = {}
-        for each in taken:
-            groups.setdefault(each.place, []).append(each.number)
+        for _, number, place in taken:
+            groups.setdefault(place, []).append(number)
         for place, numbers in groups.items():
             bounds = (self._wanted.low, self._wanted.high)
             parameters: tuple[Any, ...]
@@ -232,6 +242,12 @@ class _Run:
                 parameters = (self._words, *bounds, len(self._wanted.terms.wanted))
             rows = await self._connection.fetch(self._sql[name], *place, numbers, *parameters)
             await self._accept([row["exchange_id"] for row in rows])
+        missing = self._wanted.limit + 1 - len(self._hits)
+        most = min(MOST_BLOCKS, 3 * len(taken))
+        if found := len(self._hits) - hits:
+            # As many as will hold what is missing and a quarter more, if they are like these.
+            most = min(most, 5 * missing * len(taken) // (4 * found))
+        self._blocks_step = max(FIRST_BLOCKS, most)
 
     async def _accept(self, ids: Sequence[uuid.UUID]) -> None:
         new = [each for each in dict.fromkeys(ids) if each not in self._hits]

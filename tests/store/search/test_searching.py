@@ -12,6 +12,7 @@ from app.clock import utc_from_ns
 from app.store.database.periods import period_of
 from app.store.database.pool import Pool
 from app.store.filters.filter import HIGHEST_ID, LOWEST_ID, Order
+from app.store.search import searching
 from app.store.search.building import Builder
 from app.store.search.folding import fold
 from app.store.search.searching import Found, Search, Wanted
@@ -113,7 +114,11 @@ async def test_several_words_are_all_said_and_unwanted_ones_not(pool: Pool, inge
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-async def test_pages_hold_every_hit_once_and_in_order(pool: Pool, ingest: Ingest, order: Order) -> None:
+async def test_pages_hold_every_hit_once_and_in_order(
+    pool: Pool, ingest: Ingest, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "FIRST_LOOKED_AT", 1)  # a segment at a time
+    monkeypatch.setattr(searching, "FIRST_BLOCKS", 2)
     records = await filled(pool, ingest, random.Random(3))
     wanted = scan(records, "ab")
     assert len(wanted) > 100
