@@ -28,14 +28,17 @@ def expected(number: int, chunks: int) -> bytes:
 
 
 async def oracle_upstream(connection: Connection) -> None:
-    """Answers `/v1/NUMBER/CHUNKS/PAUSE_MS` with that stream; with `/reset` or `/stall` behind it, not to its end."""
+    """Answers `/v1/NUMBER/CHUNKS/PAUSE_MS` with that stream; with `/reset`, `/stall` or `/silent`, not to its end."""
     while (request := await connection.read_request()) is not None:
         number, chunks, pause_ms = (int(part) for part in request.target.split(b"/")[2:5])
         how = request.target.split(b"/")[5:]
         broken_after = random.Random(number).randrange(chunks + 1) if how else chunks
-        if how and not broken_after and number % 2:
+        if how == [b"reset"] and not broken_after and number % 2:
             await connection.send(HEAD[: number % len(HEAD)])
             connection.reset()
+            return
+        if how == [b"silent"]:
+            await connection.read_to_end()  # without a word
             return
         await connection.send(HEAD)
         for position in range(broken_after):
@@ -46,7 +49,8 @@ async def oracle_upstream(connection: Connection) -> None:
             connection.reset()
             return
         if how == [b"stall"]:
-            await connection.stall()
+            await connection.read_to_end()
+            return
         await connection.send(b"0\r\n\r\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -60,6 +61,18 @@ class World:
         finally:
             stop.set()
             await asyncio.gather(*tasks)
+
+    async def metric(self, name: str) -> float:
+        """One of the proxy's numbers, the workers' added up."""
+
+        def read() -> bytes:
+            with urllib.request.urlopen(f"{self.product.proxy_url}/metrics", timeout=30) as answer:
+                return bytes(answer.read())
+
+        lines = (await asyncio.to_thread(read)).decode().splitlines()
+        return sum(
+            float(line.rpartition(" ")[2]) for line in lines if line.split("{")[0].split(" ")[0] == name
+        )
 
     async def judge(self, allowed: Allowed | None = None) -> Verdict:
         """Checks every invariant; the database has to be there."""

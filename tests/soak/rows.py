@@ -152,7 +152,12 @@ ROWS = (
         "each, whole and cut anywhere",
         ("tests/proxy/test_pool_answers.py", "tests/proxy/test_exchange.py"),
     ),
-    Row("U5", "bodies of 100 MB and 1 GB, up and down", "each", (UPSTREAM,)),
+    Row(
+        "U5",
+        "bodies of 100 MB and 1 GB, up and down; a million chunks of one byte",
+        "each",
+        ("tests/faults/test_bodies.py",),
+    ),
     Row("U6", "compressed bombs, double and truncated gzip", "each", ("tests/security/test_bombs.py",)),
     Row(
         "U7",
