@@ -114,10 +114,12 @@ class _Run:
         wanted = self._wanted
         deadline = monotonic_ns() + int(wanted.budget_seconds * 1e9)
         self._segments = await self._all_segments()
+        begun = prefix_of(wanted.high) if self._sign > 0 else -prefix_of(wanted.low)
         while (bound := self._bound()) is not None:
             if sum(self._rank(each) > bound for each in self._hits) > wanted.limit:
                 break
-            if monotonic_ns() > deadline:
+            # A page comes further than where it began (the next one would begin one rank above the bound).
+            if bound < begun - 1 and monotonic_ns() > deadline:
                 break
             await self._step(bound)
         final = sorted(self._hits, reverse=wanted.order == "desc")

@@ -142,7 +142,7 @@ async def test_a_search_that_takes_too_long_goes_on_from_where_it_was(pool: Pool
     high, pages = HIGHEST_ID, 0
     while pages < 200:
         pages += 1
-        found = await find(pool, word, high=high, budget_seconds=0.004)
+        found = await find(pool, word, high=high, budget_seconds=0.0)
         ids += found.ids
         if not found.has_more:
             break
