@@ -28,7 +28,9 @@ LONG = (150, 200)
 SHORT = (15, 30)
 STOPPED = Allowed(frozenset({"proxy_stopped"}))
 CUT_OFF = Allowed(frozenset({"proxy_stopped", "proxy_crashed"}))
-CRASHED = Allowed(frozenset({"proxy_crashed"}), unanswered=True)
+PATIENT = Allowed(back_seconds=60.0)
+CRASHED_PATIENT = Allowed(frozenset({"proxy_crashed"}), unanswered=True, back_seconds=60.0)
+"""What crashed often is started again after some seconds only."""
 RECORDER_DRAIN_SECONDS = 30.0
 
 
@@ -152,9 +154,7 @@ async def test_a_child_that_crashes_whenever_it_starts_is_started_with_patience_
         # The first starts follow at once, then the pause is doubled up to its longest.
         starts = made.product.log.read_bytes().count(b"child_ended child=" + word.encode())
         assert 2 <= starts <= 8 + seconds / 10, f"{starts} starts in {seconds:.0f} s"
-        verdict = await made.judge(
-            Allowed(CRASHED.outcomes, unanswered=True, back_seconds=60) if word == "proxy-0" else None
-        )
+        verdict = await made.judge(PATIENT if word == "recorder" else CRASHED_PATIENT)
         assert verdict.outcomes["completed"] > seconds * 10
         row.tell(**{word.replace("-", "_"): verdict, "starts": f"{starts} in {seconds:.0f} s"})
 

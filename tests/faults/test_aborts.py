@@ -1,0 +1,184 @@
+"""Clients that leave at any moment, and clients that hardly read: nobody else notices, and no slot is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.telemetry.tasks import spawn
+from tests.faults.conftest import Row
+from tests.faults.injectors import peak_mib, processes
+from tests.faults.judge import Allowed, fetch
+from tests.faults.oracle import CANARY, Received
+from tests.faults.world import World, world
+
+AT_ONCE = 50
+LEFT = Allowed(frozenset({"client_left"}), unanswered=True)
+CONNECTING = "SELECT outcome, count(*) AS n FROM exchanges WHERE path LIKE '%/connecting' GROUP BY 1"
+SLOW_BYTES = 100
+SLOW_CHUNKS = 2000
+
+
+@contextmanager
+def hanging_port() -> Iterator[int]:
+    """A port whose listener takes no more connections, so that connecting hangs."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+        for filler in fillers:
+            filler.close()
+
+
+@pytest.mark.row("A1", ci=200, soak=2000)
+async def test_after_thousands_of_aborts_a_quarter_of_them_while_connecting_every_call_succeeds(
+    tmp_path: Path, database_url: str, row: Row
+) -> None:
+    with hanging_port() as port:
+        async with world(tmp_path, database_url, upstreams=f"hanging=http://127.0.0.1:{port}") as made:
+            turns = row.turns()
+
+            async def leave() -> None:
+                for number in turns:
+                    if number % 4:
+                        await made.clients.ask(random.randint(1, 10), 10, "", random.random() * 0.12 + 0.001)
+                    else:
+                        await _leave_while_connecting(made)
+
+            async with made.load(5):
+                await asyncio.gather(*[leave() for _ in range(AT_ONCE)])
+            closed = time.monotonic()
+            await _until_nothing_is_under_way(made)
+            closed = time.monotonic() - closed
+            assert closed < 1.0 + 4.0, f"the last upstream connection was closed after {closed:.1f} s"
+            for _ in range(row.times // 2 // AT_ONCE):
+                after = await asyncio.gather(*[made.clients.ask(3, 0) for _ in range(AT_ONCE)])
+                assert all(got.is_whole for got in after)
+            connecting = await _take_connecting(made, row.times // 4)
+            verdict = await made.judge(LEFT)
+            row.tell(
+                held=verdict,
+                while_connecting=connecting,
+                then=f"{row.times // 2} calls, all whole",
+                closed=f"{closed:.2f} s after the last abort",
+            )
+
+
+async def _leave_while_connecting(made: World) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", made.product.port)
+    writer.write(b"GET /hanging/v1/connecting HTTP/1.1\r\nHost: p\r\n\r\n")
+    await asyncio.sleep(0.02 + random.random() * 0.1)
+    writer.transport.abort()
+
+
+async def _take_connecting(made: World, count: int) -> int:
+    """Calls that never reached an upstream, once they are recorded; takes them away, since the judge knows none."""
+    async with asyncio.timeout(60):
+        while True:
+            found = {each["outcome"]: int(each["n"]) for each in await fetch(made.database_url, CONNECTING)}
+            assert set(found) <= {"client_left"}, found
+            # Some had left before their head was read.
+            if found.get("client_left", 0) >= 0.9 * count:
+                break
+            await asyncio.sleep(0.2)
+    await asyncio.sleep(2.0)
+    return len(
+        await fetch(made.database_url, "DELETE FROM exchanges WHERE path LIKE '%/connecting' RETURNING id")
+    )
+
+
+async def _until_nothing_is_under_way(made: World) -> None:
+    async with asyncio.timeout(30):
+        while await made.metric("verbatim_exchanges_in_flight") > 0:
+            await asyncio.sleep(0.05)
+        while _open(made) > await made.metric("verbatim_upstream_connections_idle"):
+            await asyncio.sleep(0.2)
+
+
+def _open(made: World) -> int:
+    return sum(not each.closed.is_set() for each in made.upstream.connections)
+
+
+@pytest.mark.row("A2", ci=0, soak=1000)
+async def test_clients_that_read_100_bytes_a_second_cost_little_memory_and_nobody_elses_time(
+    tmp_path: Path, database_url: str, row: Row
+) -> None:
+    async with world(tmp_path, database_url) as made:
+        alone = await _seconds_of_calls(made, 10.0)
+        (worker,) = processes(made.product, "proxy")
+        before = peak_mib(worker)
+        stop = asyncio.Event()
+        readers = [spawn(_read_slowly(made, stop), name="slow reader") for _ in row.turns()]
+        await asyncio.sleep(20.0)
+        among = await _seconds_of_calls(made, 280.0 if row.times >= 1000 else 10.0)
+        grown = peak_mib(worker) - before
+        stop.set()
+        await asyncio.gather(*readers)
+        assert _p99(among) < 10 * _p99(alone) + 0.1
+        verdict = await made.judge(LEFT)
+        assert verdict.outcomes["client_left"] == row.times
+        row.tell(
+            held=verdict,
+            p99=f"{_p99(among) * 1e3:.1f} ms among them, {_p99(alone) * 1e3:.1f} ms alone",
+            worker=f"{grown} MiB more",
+        )
+
+
+async def _read_slowly(made: World, stop: asyncio.Event) -> None:
+    """Reads on and on, hardly anything at a time, and leaves."""
+    made.clients.numbers += 1
+    got = Received(made.clients.numbers, SLOW_CHUNKS, left=True)
+    with socket.socket() as raw:
+        raw.setblocking(False)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(raw, ("127.0.0.1", made.product.port))
+        target = f"/v1/{got.number}/{SLOW_CHUNKS}/0"
+        await loop.sock_sendall(
+            raw, f"GET {target} HTTP/1.1\r\nHost: p\r\nAuthorization: Bearer {CANARY}\r\n\r\n".encode()
+        )
+        data = b""
+        while not stop.is_set():
+            data += await loop.sock_recv(raw, SLOW_BYTES)
+            await asyncio.sleep(1.0)
+    head, _, body = data.partition(b"\r\n\r\n")
+    got.status = int(head[9:12])
+    got.exchange_id = head.lower().partition(b"x-verbatim-exchange-id:")[2].split()[0].decode()
+    got.body = _unchunked(body)
+    made.clients.received.append(got)
+
+
+def _unchunked(body: bytes) -> bytes:
+    """What came of a chunked body."""
+    found = b""
+    while b"\r\n" in body:
+        line, _, body = body.partition(b"\r\n")
+        size = int(line, 16)
+        found += body[:size]
+        body = body[size + 2 :]
+    return found
+
+
+async def _seconds_of_calls(made: World, seconds: float) -> list[float]:
+    """How long calls take, one after the other."""
+    took: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        start = time.monotonic()
+        assert (await made.clients.ask(3, 0)).is_whole
+        took.append(time.monotonic() - start)
+        await asyncio.sleep(0.01)
+    return took
+
+
+def _p99(seconds: list[float]) -> float:
+    return sorted(seconds)[int(len(seconds) * 0.99)]
