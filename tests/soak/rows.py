@@ -62,7 +62,7 @@ ROWS = (
         "5 each",
         (DATABASE,),
     ),
-    Row("P7", "deadlocks and serialisation failures, one in a hundred", "3 minutes", (DATABASE,)),
+    Row("P7", "deadlocks and serialisation failures, every tenth transaction", "3 minutes", (DATABASE,)),
     Row(
         "P8",
         "poison: what PostgreSQL will not take, alone and among 500",
