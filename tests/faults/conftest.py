@@ -55,7 +55,9 @@ class Row:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "row(name, ci, soak, seconds): a row of the fault campaign, how often, how long")
+    config.addinivalue_line(
+        "markers", "row(name, ci, soak, seconds): a row of the fault campaign, how often, how long"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

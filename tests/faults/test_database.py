@@ -218,9 +218,9 @@ async def test_deadlocks_and_serialisation_failures_cost_a_retry(
         await asyncio.to_thread(
             own_database.run,
             "CREATE FUNCTION unlucky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " IF random() < 0.01 THEN RAISE EXCEPTION 'unlucky' USING ERRCODE = CASE WHEN random() < 0.5"
-            " THEN '40P01' ELSE '40001' END; END IF; RETURN NEW; END $$",
-            "CREATE TRIGGER unlucky BEFORE INSERT ON exchanges FOR EACH ROW EXECUTE FUNCTION unlucky()",
+            " IF random() < 0.1 THEN RAISE EXCEPTION 'unlucky' USING ERRCODE = CASE WHEN random() < 0.5"
+            " THEN '40P01' ELSE '40001' END; END IF; RETURN NULL; END $$",
+            "CREATE TRIGGER unlucky BEFORE INSERT ON exchanges FOR EACH STATEMENT EXECUTE FUNCTION unlucky()",
         )
         for _ in row.turns():
             async with made.load(20, 5, 10):

@@ -106,7 +106,7 @@ async def test_running_out_of_memory_is_no_worse_than_a_kill(
 
 async def _run_out_of_memory(made: World, word: str) -> None:
     (pid,) = processes(made.product, word)
-    with memory_group(1 << 20) as group:
+    with memory_group(1 << 16) as group:
         (group / "cgroup.procs").write_text(str(pid))
         async with asyncio.timeout(30):
             while pid in processes(made.product, word):
