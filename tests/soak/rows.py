@@ -10,6 +10,8 @@ DISK = "tests/faults/test_disk.py"
 SHUTDOWN = "tests/faults/test_shutdown.py"
 UPSTREAM = "tests/faults/test_upstream.py"
 ABORTS = "tests/faults/test_aborts.py"
+ANSWERS = "tests/faults/test_answers.py"
+HEADS = "tests/faults/test_heads.py"
 DAMAGE = "tests/journal/test_damage.py"
 RECORDER_FAULTS = "tests/recorder/test_faults.py"
 
@@ -149,8 +151,8 @@ ROWS = (
     Row(
         "U4",
         "answers whose length or chunks lie; 1xx, trailers, HTTP/1.0",
-        "each, whole and cut anywhere",
-        ("tests/proxy/test_pool_answers.py", "tests/proxy/test_exchange.py"),
+        "50 of each kind with a call behind it, and each cut anywhere",
+        (ANSWERS, "tests/proxy/test_pool_answers.py", "tests/proxy/test_exchange.py"),
     ),
     Row(
         "U5",
@@ -161,9 +163,9 @@ ROWS = (
     Row("U6", "compressed bombs, double and truncated gzip", "each", ("tests/security/test_bombs.py",)),
     Row(
         "U7",
-        "no DNS, no TLS, no connection, redirects",
-        "each",
-        ("tests/proxy/test_dial.py", "tests/security/test_targets.py"),
+        "no DNS, no TLS, no connection, redirects, refusals",
+        "20 each",
+        (ANSWERS, "tests/proxy/test_dial.py", "tests/security/test_targets.py"),
     ),
     Row(
         "A1",
@@ -176,9 +178,9 @@ ROWS = (
     Row("A4", "10,000 streams at once", "10 minutes", (), (("bench/many",),)),
     Row(
         "A5",
-        "heads and trailers without end, too many connections",
-        "each",
-        ("tests/proxy/test_hostile_clients.py",),
+        "heads too large; heads and trailers without end, too many connections",
+        "100 heads of each kind at once",
+        (HEADS, "tests/proxy/test_hostile_clients.py"),
     ),
     Row("A6", "request smuggling", "110 payloads, both shells", ("tests/security/test_smuggling.py",)),
     Row(
