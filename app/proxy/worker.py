@@ -22,6 +22,7 @@ from app.proxy.rules import ProxyRules
 from app.proxy.secrets import Redactor
 from app.proxy.server import ServerRules, serve
 from app.proxy.upstream import Upstream
+from app.proxy.watchdog import LoopWatchdog
 from app.telemetry.metrics import MetricsMap, Slot, WorkerPage, render
 
 IDLE_CONNECTIONS = 2_000
@@ -57,9 +58,12 @@ async def _work(settings: Settings, sockets: list[socket.socket], slot: int, pag
         tls_cert=str(settings.tls_cert) if settings.tls_cert else None,
         tls_key=str(settings.tls_key) if settings.tls_key else None,
     )
+    watchdog = LoopWatchdog(page)
+    watchdog.start()
     try:
         await serve(context, sockets, create_application(context, lambda: render(pages)), rules)
     finally:
+        watchdog.stop()
         await pool.aclose()
         journal.close()
 

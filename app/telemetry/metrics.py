@@ -49,6 +49,7 @@ class Slot(enum.IntEnum):
     UPSTREAM_RETRIES = 24
     UPSTREAM_CONNECTIONS_IDLE = 25
     EVENT_LOOP_LAG_MAX_US = 26
+    EVENT_LOOP_STALLS = 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,13 @@ METRICS: tuple[Metric, ...] = (
         (Sample(Slot.EVENT_LOOP_LAG_MAX_US),),
         across="max",
         divisor=1_000_000,
+    ),
+    Metric(
+        "verbatim_event_loop_stalls_total",
+        "Times that a worker's event loop stood still for a second or more.",
+        "counter",
+        "stalls",
+        (Sample(Slot.EVENT_LOOP_STALLS),),
     ),
 )
 

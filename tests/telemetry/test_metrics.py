@@ -93,6 +93,7 @@ def test_every_metric_has_a_name_by_the_rule_and_a_sentence():
             "segments",
             "seconds",
             "retries",
+            "stalls",
         }
 
 
