@@ -1,8 +1,8 @@
 """Rows of the campaign: each test says how often it does its fault in `make test` and in `make soak`.
 
 `@pytest.mark.row("K1", ci=3, soak=200)`: with SOAK set it runs 200 times and tells how far it is; without, 3 times,
-and with ci=0 not at all. `seconds` is the most that a soak may take. SOAK_ROW runs the tests of one row alone, SOAK_TIMES
-another number of faults. SOAK_RESULTS is a file for figures, a line of JSON a test.
+and with ci=0 not at all. `seconds` is the most that a soak may take. SOAK_ROW runs the tests of one row alone,
+SOAK_TIMES another number of faults. SOAK_RESULTS is a file for figures, a line of JSON a test.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.upstream import Connection, ScriptedUpstream, answering, make_certificates
+from tests.fakes.upstream import Connection, Script, ScriptedUpstream, answering, make_certificates
 from tests.faults.conftest import Row
 from tests.faults.judge import Allowed, fetch
 from tests.faults.oracle import CANARY, Received, expected
@@ -167,7 +167,7 @@ async def test_an_upstream_that_cannot_be_reached_or_sends_elsewhere_gets_no_key
         assert not unknown.requests
 
 
-def _redirecting(port: int) -> Callable[[Connection], object]:
+def _redirecting(port: int) -> Script:
     return answering(
         b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:%d/v1/stolen\r\nContent-Length: 0\r\n\r\n" % port
     )
