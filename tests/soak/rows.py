@@ -46,7 +46,7 @@ ROWS = (
         "K7",
         "loss of power: what was not synced is gone",
         "1,000 cuts of what was written",
-        ("tests/journal/test_power.py",),
+        ("tests/faults/test_power.py",),
     ),
     Row("P1", "PostgreSQL stops and starts: fast, immediate, killed", "50 stops", (DATABASE,)),
     Row("P2", "PostgreSQL hangs for a minute with open sockets", "5 times", (DATABASE,)),
