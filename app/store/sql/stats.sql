@@ -1,10 +1,11 @@
--- alone: One process, and the memory that sums of histograms take; several would only contend with recording.
-SET LOCAL max_parallel_workers_per_gather = 0;
+-- limit_adding: One process and a helper, and the memory that sums of histograms take; more would contend with recording.
+SET LOCAL max_parallel_workers_per_gather = 1;
 SET LOCAL work_mem = '32MB';
 
 -- hourly: Sums of hours by two groups (hours, projects, model, key, outcome, status classes, groups, times?, most).
 SELECT
-    g.first, g.second,
+    coalesce(date_part('epoch', g.first_time)::int8::text, g.first) AS first,
+    coalesce(date_part('epoch', g.second_time)::int8::text, g.second) AS second,
     sum(u.exchanges)::int8 AS exchanges,
     coalesce(sum(u.exchanges) FILTER (
         WHERE u.status_class >= 4 OR u.outcome NOT IN ('completed', 'client_left')
@@ -13,18 +14,16 @@ SELECT
     sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
     sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
     sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced,
-    sum(u.duration_histogram) FILTER (WHERE $10::bool)::text AS durations,
-    sum(u.ttft_histogram) FILTER (WHERE $10::bool)::text AS ttfts
+    numeric_send(sum(u.duration_histogram) FILTER (WHERE $10::bool)) AS durations,
+    numeric_send(sum(u.ttft_histogram) FILTER (WHERE $10::bool)) AS ttfts
 FROM usage_hourly AS u CROSS JOIN LATERAL (SELECT
+    CASE $8::text WHEN 'hour' THEN u.hour WHEN 'day' THEN date_trunc('day', u.hour, 'UTC') END AS first_time,
+    CASE $9::text WHEN 'hour' THEN u.hour WHEN 'day' THEN date_trunc('day', u.hour, 'UTC') END AS second_time,
     CASE $8::text
-        WHEN 'hour' THEN date_part('epoch', u.hour)::int8::text
-        WHEN 'day' THEN (date_part('epoch', u.hour)::int8 / 86400 * 86400)::text
         WHEN 'model' THEN u.model WHEN 'key' THEN u.key WHEN 'project' THEN u.project_id::text
         WHEN 'status' THEN u.status_class::text WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
     END AS first,
     CASE $9::text
-        WHEN 'hour' THEN date_part('epoch', u.hour)::int8::text
-        WHEN 'day' THEN (date_part('epoch', u.hour)::int8 / 86400 * 86400)::text
         WHEN 'model' THEN u.model WHEN 'key' THEN u.key WHEN 'project' THEN u.project_id::text
         WHEN 'status' THEN u.status_class::text WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
     END AS second
@@ -32,15 +31,14 @@ FROM usage_hourly AS u CROSS JOIN LATERAL (SELECT
 WHERE u.project_id = ANY($3::int4[]) AND u.hour >= $1::timestamptz AND u.hour < $2::timestamptz
     AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.key = $5)
     AND ($6::text IS NULL OR u.outcome = $6) AND ($7::int2[] IS NULL OR u.status_class = ANY($7))
-GROUP BY g.first, g.second
-ORDER BY
-    CASE WHEN $8::text IN ('hour', 'day') THEN g.first WHEN $9::text IN ('hour', 'day') THEN g.second END,
-    sum(u.exchanges) DESC
+GROUP BY g.first_time, g.second_time, g.first, g.second
+ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
 LIMIT $11::int8;
 
 -- daily: The same of days.
 SELECT
-    g.first, g.second,
+    coalesce(((g.first_time - DATE '1970-01-01') * 86400::int8)::text, g.first) AS first,
+    coalesce(((g.second_time - DATE '1970-01-01') * 86400::int8)::text, g.second) AS second,
     sum(u.exchanges)::int8 AS exchanges,
     coalesce(sum(u.exchanges) FILTER (
         WHERE u.status_class >= 4 OR u.outcome NOT IN ('completed', 'client_left')
@@ -49,16 +47,16 @@ SELECT
     sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
     sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
     sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced,
-    sum(u.duration_histogram) FILTER (WHERE $10::bool)::text AS durations,
-    sum(u.ttft_histogram) FILTER (WHERE $10::bool)::text AS ttfts
+    numeric_send(sum(u.duration_histogram) FILTER (WHERE $10::bool)) AS durations,
+    numeric_send(sum(u.ttft_histogram) FILTER (WHERE $10::bool)) AS ttfts
 FROM usage_daily AS u CROSS JOIN LATERAL (SELECT
+    CASE $8::text WHEN 'day' THEN u.day END AS first_time,
+    CASE $9::text WHEN 'day' THEN u.day END AS second_time,
     CASE $8::text
-        WHEN 'day' THEN ((u.day - DATE '1970-01-01') * 86400::int8)::text
         WHEN 'model' THEN u.model WHEN 'key' THEN u.key WHEN 'project' THEN u.project_id::text
         WHEN 'status' THEN u.status_class::text WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
     END AS first,
     CASE $9::text
-        WHEN 'day' THEN ((u.day - DATE '1970-01-01') * 86400::int8)::text
         WHEN 'model' THEN u.model WHEN 'key' THEN u.key WHEN 'project' THEN u.project_id::text
         WHEN 'status' THEN u.status_class::text WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
     END AS second
@@ -66,10 +64,8 @@ FROM usage_daily AS u CROSS JOIN LATERAL (SELECT
 WHERE u.project_id = ANY($3::int4[]) AND u.day >= $1::date AND u.day < $2::date
     AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.key = $5)
     AND ($6::text IS NULL OR u.outcome = $6) AND ($7::int2[] IS NULL OR u.status_class = ANY($7))
-GROUP BY g.first, g.second
-ORDER BY
-    CASE WHEN $8::text IN ('hour', 'day') THEN g.first WHEN $9::text IN ('hour', 'day') THEN g.second END,
-    sum(u.exchanges) DESC
+GROUP BY g.first_time, g.second_time, g.first, g.second
+ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
 LIMIT $11::int8;
 
 -- first_days: The first day of which projects have sums, and the first of which they have sums of users.
@@ -83,31 +79,30 @@ SELECT
 
 -- users: Sums of whole days by two groups, of exchanges that have a user (from day, before day, projects, model, user, groups).
 SELECT
-    g.first, g.second,
+    coalesce(((g.first_time - DATE '1970-01-01') * 86400::int8)::text, g.first) AS first,
+    coalesce(((g.second_time - DATE '1970-01-01') * 86400::int8)::text, g.second) AS second,
     sum(u.exchanges)::int8 AS exchanges, NULL::int8 AS errors,
     sum(u.request_bytes)::int8 AS request_bytes, sum(u.response_bytes)::int8 AS response_bytes,
     sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
     sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
-    sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced, NULL AS durations, NULL AS ttfts
+    sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced, NULL::bytea AS durations, NULL::bytea AS ttfts
 FROM usage_daily_users AS u CROSS JOIN LATERAL (SELECT
+    CASE $6::text WHEN 'day' THEN u.day END AS first_time,
+    CASE $7::text WHEN 'day' THEN u.day END AS second_time,
     CASE $6::text
-        WHEN 'day' THEN ((u.day - DATE '1970-01-01') * 86400::int8)::text
         WHEN 'user' THEN u.end_user WHEN 'model' THEN u.model WHEN 'project' THEN u.project_id::text
     END AS first,
     CASE $7::text
-        WHEN 'day' THEN ((u.day - DATE '1970-01-01') * 86400::int8)::text
         WHEN 'user' THEN u.end_user WHEN 'model' THEN u.model WHEN 'project' THEN u.project_id::text
     END AS second
 ) AS g
 WHERE u.project_id = ANY($3::int4[]) AND u.day >= $1::date AND u.day < $2::date
     AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.end_user = $5)
-GROUP BY g.first, g.second
-ORDER BY
-    CASE WHEN $6::text IN ('hour', 'day') THEN g.first WHEN $7::text IN ('hour', 'day') THEN g.second END,
-    sum(u.exchanges) DESC
+GROUP BY g.first_time, g.second_time, g.first, g.second
+ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
 LIMIT $8::int8;
 
--- exchanges: Sums of exchanges by two groups (from id, before id, groups, their tags, bounds of buckets, times?).
+-- exchanges: Sums of exchanges by two groups (from id, before id, groups, their tags, bounds of buckets, times?, most).
 WITH lanes AS MATERIALIZED (
     SELECT array_agg(('1e' || n * 12)::numeric ORDER BY n) AS of_bucket FROM generate_series(0, 240) AS n
 ), told AS (
@@ -145,12 +140,14 @@ SELECT
     coalesce(sum(reasoning_tokens), 0)::int8 AS reasoning_tokens,
     coalesce(sum(cost), 0) AS cost,
     count(*) FILTER (WHERE cost IS NULL AND cost_status <> 'repeated') AS unpriced,
-    sum((SELECT of_bucket FROM lanes)[1 + width_bucket(duration_us::float8, $7::float8[])])
-        FILTER (WHERE $8::bool)::text AS durations,
-    sum((SELECT of_bucket FROM lanes)[1 + width_bucket(ttft_us::float8, $7::float8[])])
-        FILTER (WHERE $8::bool)::text AS ttfts
+    numeric_send(sum((SELECT of_bucket FROM lanes)[1 + width_bucket(duration_us::float8, $7::float8[])])
+        FILTER (WHERE $8::bool)) AS durations,
+    numeric_send(sum((SELECT of_bucket FROM lanes)[1 + width_bucket(ttft_us::float8, $7::float8[])])
+        FILTER (WHERE $8::bool)) AS ttfts
 FROM told
-GROUP BY first, second;
+GROUP BY first, second
+ORDER BY CASE WHEN $3::text IN ('hour', 'day') THEN first WHEN $4::text IN ('hour', 'day') THEN second END, count(*) DESC
+LIMIT $9::int8;
 
 -- ends: The ids of the first exchange and of the last.
 SELECT

@@ -53,7 +53,7 @@ class Sums:
     durations: dict[int, int] = field(default_factory=dict)
     """Exchanges by bucket; empty where no times are asked for."""
     ttfts: dict[int, int] = field(default_factory=dict)
-    histograms: list[tuple[str | None, str | None]] = field(default_factory=list)
+    histograms: list[tuple[bytes | None, bytes | None]] = field(default_factory=list)
     """The same as they are kept: few of the groups that are read are shown."""
 
     def add(self, row: Row) -> None:
@@ -74,9 +74,9 @@ class Sums:
     def quantiles(self) -> tuple[list[float | None], list[float | None]]:
         """Durations and times to the first byte at SHARES, in microseconds."""
         for durations, ttfts in self.histograms:
-            for place, count in unpacked(durations or "").items():
+            for place, count in unpacked(durations).items() if durations else ():
                 self.add_times(place, count, 0)
-            for place, count in unpacked(ttfts or "").items():
+            for place, count in unpacked(ttfts).items() if ttfts else ():
                 self.add_times(place, 0, count)
         self.histograms.clear()
         return quantiles_us(self.durations, SHARES), quantiles_us(self.ttfts, SHARES)

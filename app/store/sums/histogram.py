@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import struct
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +22,9 @@ BUCKETS = 8 * 30 + 1
 
 DIGITS = 12
 """Of a bucket's count, at most a million million."""
-_NONE = "0" * DIGITS
+_WORD_DIGITS, _WORDS = 4, 3
+"""PostgreSQL sends a number as words of four digits: three are a bucket's count."""
+_HEAD = struct.Struct(">HhHH")
 
 BOUNDS_MICROSECONDS = tuple(
     LOWEST_MICROSECONDS * 2 ** (each / STEPS_PER_DOUBLING) for each in range(BUCKETS - 1)
@@ -44,13 +49,17 @@ def packed(times_us: Sequence[int]) -> str:
     return "".join(digits).lstrip("0") or "0"
 
 
-def unpacked(number: str) -> dict[int, int]:
-    """A histogram that is one number, as counts by bucket."""
-    counts = {}
-    for place, end in enumerate(range(len(number), 0, -DIGITS)):
-        digits = number[max(0, end - DIGITS) : end]
-        if digits != _NONE and (count := int(digits)):
-            counts[place] = count
+def unpacked(sent: bytes) -> dict[int, int]:
+    """A histogram, a number as numeric_send gives it, as counts by bucket."""
+    _, highest, _, _ = _HEAD.unpack_from(sent)
+    words = array("H", sent[_HEAD.size :])
+    if sys.byteorder == "little":
+        words.byteswap()
+    counts: dict[int, int] = {}
+    for number, word in zip(range(highest, -1, -1), words, strict=False):
+        if word:
+            place, part = divmod(number, _WORDS)
+            counts[place] = counts.get(place, 0) + word * 10 ** (_WORD_DIGITS * part)
     return counts
 
 

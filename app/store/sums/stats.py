@@ -94,7 +94,7 @@ class StatsReader:
         """At most `limit` groups. Raises TermsError."""
         source = source_of(groups, wanted)
         async with self._pool.transaction(readonly=True) as connection:
-            await connection.execute(self._sql["alone"])
+            await connection.execute(self._sql["limit_adding"])
             projects = await visible_projects(connection)
             project_ids = [each for each, name in projects.items() if wanted.project in (None, name)]
             page = Wanted(wanted, project_ids, *wanted.bounds(None, "desc"), limit)
@@ -132,12 +132,11 @@ class _Run:
     async def run(self, source: Source) -> None:
         deadline = monotonic_ns() + int(BUDGET_SECONDS * 1e9)
         is_by_day = source == "hourly" and "hour" not in self._names
-        extra = (Condition("has_user", ()),) if source == "users" else ()
         for part in parts(self._wanted.since, self._wanted.until, "daily" if is_by_day else source):
             if self._has_first_times():
                 break
             if part.table == "exchanges":
-                await self._exchanges(lowest_id(part.low), lowest_id(part.high), extra, deadline)
+                await self._exchanges(lowest_id(part.low), lowest_id(part.high), source, deadline)
             else:
                 await self._whole(part)
         if source == "users":
@@ -181,9 +180,8 @@ class _Run:
         wanted = self._wanted
         span = (low, high) if table == "hourly" else (low.date(), high.date())
         names = (self._name(0), self._name(1))
-        # Whole days of one table, and whole hours, are told by it alone: what is behind the first ones is never added to.
-        is_whole = self._is_by_time and (table != "hourly" or "hour" in self._names)
-        most = self._page.limit + 1 if is_whole else None
+        # Whole days of one table, and whole hours, are told by it alone: later parts add nothing to their groups.
+        most = self._most(is_whole=table != "hourly" or "hour" in self._names)
         if table == "users":
             return (*span, self._page.project_ids, wanted.model, wanted.user, *names, most)
         classes = status_classes(wanted)
@@ -198,21 +196,22 @@ class _Run:
             self.is_complete = False
         return rows or []
 
-    async def _exchanges(
-        self, low: uuid.UUID, high: uuid.UUID, extra: tuple[Condition, ...], deadline: int
-    ) -> None:
+    async def _exchanges(self, low: uuid.UUID, high: uuid.UUID, source: Source, deadline: int) -> None:
         """The exchanges from id to before id, the newest first, a day and then more at a time."""
+        extra = (Condition("has_user", ()),) if source == "users" else ()
+        is_whole = source == "users" or "hour" in self._names or source == "exchanges"
         ends = await self._connection.fetchrow(self._sql["ends"])
         if ends is None or ends["first_id"] is None:
             return
         low = max(low, ends["first_id"])
-        high = min(high, uuid.UUID(int=ends["last_id"].int + 1))
+        end = high = min(high, uuid.UUID(int=ends["last_id"].int + 1))
         window = FIRST_WINDOW_MILLISECONDS
         while low < high:
             begun = monotonic_ns()
             begin = max(low, uuid.UUID(int=max((high.int >> 80) - window, 0) << 80))
             left = max((deadline - begun) / 1e9, LEAST_SECONDS)
-            rows = await within(self._connection, left, *self._statement(begin, high, extra))
+            most = self._most(is_whole=is_whole and (begin, high) == (low, end))
+            rows = await within(self._connection, left, *self._statement(begin, high, extra, most))
             if rows is None:
                 self._stop(high)
                 return
@@ -224,14 +223,20 @@ class _Run:
             if monotonic_ns() - begun < QUICK_SECONDS * 1e9:
                 window *= 4
 
-    def _statement(self, low: uuid.UUID, high: uuid.UUID, extra: tuple[Condition, ...]) -> list[Any]:
+    def _statement(
+        self, low: uuid.UUID, high: uuid.UUID, extra: tuple[Condition, ...], most: int | None
+    ) -> list[Any]:
         project_id = self._page.project_ids[0] if len(self._page.project_ids) == 1 else None
         conditions = [*self._wanted.conditions(project_id), *extra]
-        return composed(self._sql["exchanges"], self._fixed(low, high), conditions)
+        return composed(self._sql["exchanges"], self._fixed(low, high, most), conditions)
 
-    def _fixed(self, low: uuid.UUID, high: uuid.UUID) -> tuple[Any, ...]:
+    def _fixed(self, low: uuid.UUID, high: uuid.UUID, most: int | None = None) -> tuple[Any, ...]:
         names = (self._name(0), self._name(1), self._tag(0), self._tag(1))
-        return (low, high, *names, list(BOUNDS_MICROSECONDS), self._with_times)
+        return (low, high, *names, list(BOUNDS_MICROSECONDS), self._with_times, most)
+
+    def _most(self, *, is_whole: bool) -> int | None:
+        """How many groups are wanted of what is told whole by one statement, in the order of time; None is all."""
+        return self._page.limit + 1 if self._is_by_time and is_whole else None
 
     def _stop(self, high: uuid.UUID) -> None:
         self.is_complete = False

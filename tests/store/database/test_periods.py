@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import struct
 from collections import Counter
 
 from hypothesis import given
@@ -56,9 +57,19 @@ def test_a_bucket_holds_what_lies_between_its_bounds(microseconds: int) -> None:
         assert microseconds < BOUNDS_MICROSECONDS[number]
 
 
+def sent(number: str) -> bytes:
+    """A number as PostgreSQL's numeric_send gives it."""
+    padded = number.zfill(-(-len(number) // 4) * 4)
+    words = [int(padded[place : place + 4]) for place in range(0, len(padded), 4)]
+    highest = len(words) - 1
+    while words and not words[-1]:
+        words.pop()
+    return struct.pack(f">HhHH{len(words)}H", len(words), highest, 0, 0, *words)
+
+
 @given(st.lists(st.integers(1_000, 10**9), min_size=1), st.floats(0, 1))
 def test_a_quantile_is_right_to_a_tenth(times_us: list[int], share: float) -> None:
-    counts = unpacked(packed(times_us))
+    counts = unpacked(sent(packed(times_us)))
     assert counts == Counter(map(bucket, times_us))
     ordered = sorted(times_us)
     exact = ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
@@ -69,10 +80,10 @@ def test_a_quantile_is_right_to_a_tenth(times_us: list[int], share: float) -> No
 
 def test_no_times_have_no_quantile() -> None:
     assert packed([]) == "0"
-    assert quantiles_us(unpacked("0"), [0.5, 0.9]) == [None, None]
+    assert quantiles_us(unpacked(sent("0")), [0.5, 0.9]) == [None, None]
 
 
 @given(st.lists(st.lists(st.integers(0, 10**12), max_size=5), max_size=5))
 def test_histograms_are_added_as_numbers_are(times_us: list[list[int]]) -> None:
     total = sum(int(packed(each)) for each in times_us)
-    assert unpacked(str(total)) == Counter(bucket(each) for several in times_us for each in several)
+    assert unpacked(sent(str(total))) == Counter(bucket(each) for several in times_us for each in several)
