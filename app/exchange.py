@@ -81,6 +81,12 @@ class FrameType(enum.IntEnum):
     SEAL = 7
 
 
+CARRY_SLOT = 32_767
+"""The slot in the names of segments that a recorder writes; workers' numbers are smaller."""
+RETRY_BOOT = "f" * 8
+"""The boot in the names of segments that came back from quarantine/ (recorder/set_aside.py), with CARRY_SLOT."""
+
+
 class SegmentHeader(msgspec.Struct, array_like=True, frozen=True):
     """First frame of a segment; its salt takes part in the CRC of every later frame."""
 

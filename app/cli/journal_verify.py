@@ -12,6 +12,7 @@ from app.cli.options import ConfigFile, read_settings
 from app.cli.recost import database_url
 from app.config import Settings
 from app.errors import JournalError
+from app.exchange import CARRY_SLOT
 from app.journal.reader import JournalDirectory
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ MOST_RANGES = 20
 def verify(config: ConfigFile = None) -> None:
     """Count, from journal and database, what became of every accepted exchange; fails where one is missing."""
     settings = read_settings(config)
-    from app.recorder.files import CARRY_SLOT
-
     found = asyncio.run(_balances(settings))
     for balance in found:
         print(_line(balance))

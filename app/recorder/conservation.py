@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from app.errors import FrameError
-from app.exchange import Begin, FrameType, Note
+from app.exchange import CARRY_SLOT, RETRY_BOOT, Begin, FrameType, Note
 from app.journal.reader import JournalDirectory, SegmentReader
 from app.journal.segment import SegmentName
-from app.recorder.files import CARRY_SLOT, RETRY_BOOT
 from app.recorder.segment import Chain
 from app.store.writing.record import SegmentAccount
 

@@ -7,15 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.clock import new_id, wall_ns
+from app.exchange import CARRY_SLOT
 from app.journal.frame import Frame
 from app.journal.reader import QUARANTINE, JournalDirectory, SegmentReader
 from app.journal.segment import NEW_SUFFIX, SegmentFile, SegmentName
 from app.recorder.segment import Chain, Segment
 
-CARRY_SLOT = 32_767
-"""The slot in the names of segments that a recorder writes; workers' numbers are smaller."""
-RETRY_BOOT = "f" * 8
-"""The boot in the names of segments that came back from quarantine/ (recorder/set_aside.py), with CARRY_SLOT."""
 ID_FILE = "recorder.id"
 FRAMES_SUFFIX = ".frames"
 

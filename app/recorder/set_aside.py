@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from app.clock import wall_ns
 from app.errors import JournalError
+from app.exchange import CARRY_SLOT, RETRY_BOOT
 from app.journal.frame import Frame
 from app.journal.reader import QUARANTINE, JournalDirectory, SegmentReader
 from app.journal.segment import SegmentName
 from app.recorder.assemble import Assembler
-from app.recorder.files import CARRY_SLOT, FRAMES_SUFFIX, RETRY_BOOT
+from app.recorder.files import FRAMES_SUFFIX
 from app.recorder.segment import Segment
 from app.recorder.transcript import Transcript
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from app.clock import monotonic_ns, wall_ns
 from app.errors import FrameError
+from app.exchange import CARRY_SLOT
 from app.journal.reader import SegmentReader
 from app.recorder.assemble import Assembler
-from app.recorder.files import CARRY_SLOT, FoundSegment, JournalFiles
+from app.recorder.files import FoundSegment, JournalFiles
 from app.recorder.segment import Chain, Segment
 from app.recorder.status import RecorderStatus
 from app.recorder.transcript import Transcript

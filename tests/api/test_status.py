@@ -12,10 +12,12 @@ from app.api.server import create_console
 from app.api.status import METRICS, render
 from app.cli.messages import readers
 from app.clock import utc_now
+from app.exchange import CARRY_SLOT, RETRY_BOOT
 from app.store.database.pool import Pool
 from app.store.reading.query import Query
 from app.store.reading.stored import RecorderStatus
 from app.store.writing.ingest import Heartbeat
+from app.store.writing.record import SegmentAccount
 from tests.api.conftest import RECORDER, running_console
 
 AWAY = "postgresql://nobody@127.0.0.1:1/none"
@@ -55,11 +57,36 @@ async def test_the_metrics_are_read_by_prometheus_own_parser(console):
     assert sorted(families) == sorted(name for name, _ in METRICS)
 
 
+async def test_what_was_accepted_is_accounted_or_unaccounted(console):
+    await console.ingest.heartbeat(beat())
+    await console.ingest.account(
+        [
+            SegmentAccount("a", 0, 0, 0, 9, recorded=6, off=1, dropped=2, quarantined=1),
+            SegmentAccount("a", 0, 2, 15, 19, recorded=2, carried=3),
+            SegmentAccount("c", CARRY_SLOT, 0, None, None, recorded=2),
+            SegmentAccount(RETRY_BOOT, CARRY_SLOT, 0, None, None, recorded=1),
+        ]
+    )
+    text = (await console.get("/metrics")).text
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    assert [each.value for each in families["verbatim_exchanges_numbered"]] == [20]
+    counts = {each.labels["fate"]: each.value for each in families["verbatim_exchanges_accounted"]}
+    assert counts == {"recorded": 10, "off": 1, "dropped": 2, "quarantined": 1, "expired": 0, "erased": 0}
+    # Five numbers between two segments that are accounted, and one that was carried and is nowhere yet.
+    assert [each.value for each in families["verbatim_exchanges_unaccounted"]] == [6]
+    assert families["verbatim_exchanges_unaccounted"][0].labels == {
+        "recorder": str(RECORDER),
+        "host": "host-1",
+    }
+
+
 def test_a_hosts_name_cannot_break_the_metrics():
     now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 any time will do
     hostile = 'a"b\\c\nverbatim_store_up 7'
     status = RecorderStatus(RECORDER, hostile, "1", now, now, 0.0, 0, 0.0)
-    families = {f.name: f.samples for f in text_string_to_metric_families(render([status], store_up=True))}
+    families = {
+        f.name: f.samples for f in text_string_to_metric_families(render([status], [], store_up=True))
+    }
     assert families["verbatim_recorder_lag_seconds"][0].labels["host"] == hostile
     assert families["verbatim_store_up"][0].value == 1
 

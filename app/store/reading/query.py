@@ -21,6 +21,7 @@ from app.store.pages.matching import FEW
 from app.store.pages.walking import COUNT_SECONDS, COUNTED_MOST, count_rows, find_rows
 from app.store.pages.wanted import COLUMNS, NOWHERE, Rows, Sort, Wanted
 from app.store.reading.contents import ContentReader
+from app.store.reading.ledgers import LedgerReader
 from app.store.reading.stored import (
     Account,
     ConversationPage,
@@ -75,6 +76,8 @@ class Query:
         """Sets metadata."""
         self.storage = StorageReader(pool)
         """Reads sizes."""
+        self.ledgers = LedgerReader(pool)
+        """Reads what became of accepted exchanges."""
         self.tokens = ReadTokens(pool)
         """Who may read what."""
 
