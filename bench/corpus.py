@@ -17,6 +17,7 @@ from app.store.writing.record import Content, Record, Usage
 
 MODELS, USERS, DAYS = 50, 10_000, 30
 OPEN_CONVERSATIONS = 200
+TEAMS = ("red", "green", "blue")
 COMMON, RARE, UNIQUE, ABSENT = "plantten", "plantrare", "uniqueneedle", "zzqqxx"
 """Said in a tenth of all exchanges, in 50, in one, in none."""
 RARE_CHINESE, ABSENT_CHINESE = "龙猫", "乒乓"
@@ -155,7 +156,7 @@ def _record(chance: random.Random, said: list[str], at_ns: int, conversation: st
             sum(tokens),
             cost=Decimal(sum(tokens)) / 100_000,
         ),
-        tags={"team": chance.choice(("red", "green", "blue"))},
+        tags={"team": chance.choice(TEAMS)},
         content=Content(
             request_headers=[(b"content-type", b"application/json")],
             response_headers=[(b"content-type", b"application/json")],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -22,6 +22,7 @@ class Written:
     asked: KeptHeaders
     told: KeptHeaders
     user: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(writer: JournalWriter, exchange_id: bytes, it: Written) -> None:
@@ -41,6 +42,7 @@ def write(writer: JournalWriter, exchange_id: bytes, it: Written) -> None:
         headers=it.asked,
         project="default",
         user=it.user,
+        tags=dict(it.tags),
         key="0123456789abcdef",
         key_tail="wxyz",
     )

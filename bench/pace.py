@@ -18,7 +18,7 @@ from app.clock import new_id, wall_ns
 from app.journal.writer import JournalRules, JournalWriter
 from app.recorder.process import RecorderOptions, run_recorder
 from app.recorder.status import RecorderStatus
-from bench.corpus import MODELS, USERS, Language
+from bench.corpus import MODELS, TEAMS, USERS, Language
 from bench.frames import Written, write
 
 DRAWN = 4_000
@@ -40,18 +40,23 @@ class Talk:
         self._number += 1
         asked, told = (f"{self._number:x} {self._chance.choice(self._said)}" for _ in range(2))
         model = f"model-{self._chance.randrange(MODELS)}"
-        request = {"model": model, "messages": [{"role": "user", "content": asked}], "temperature": 0.5}
+        messages = [{"role": "user", "content": asked}]
+        request = {"model": model, "messages": messages, "temperature": self._chance.randrange(11) / 10}
         message = {"role": "assistant", "content": told}
+        reason = "length" if self._chance.random() < 0.02 else "stop"
         counts = {"prompt_tokens": len(asked) // 4, "completion_tokens": len(told) // 4}
         answer = {
             "object": "chat.completion",
             "id": f"chatcmpl-{self._number:x}",
             "model": model,
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "message": message, "finish_reason": reason}],
             "usage": counts | {"total_tokens": sum(counts.values())},
         }
         user = f"user-{self._chance.randrange(USERS)}"
-        return Written(json.dumps(request).encode(), [json.dumps(answer).encode()], _HEADERS, _HEADERS, user)
+        tags = {"team": self._chance.choice(TEAMS)}
+        return Written(
+            json.dumps(request).encode(), [json.dumps(answer).encode()], _HEADERS, _HEADERS, user, tags
+        )
 
 
 async def _pace(url: str, per_second: int, folder: Path) -> None:

@@ -20,7 +20,7 @@ from app.store.database.pool import Pool
 from app.store.reading.query import Query
 from app.store.search.searching import Search, Wanted
 from app.store.search.terms import Terms
-from bench import loading, machine, processes
+from bench import corpus, loading, machine, processes
 from bench.loading import Said
 from bench.questions import Ask, Kind, Questions
 
@@ -85,8 +85,13 @@ def render(report: Report, about: Sequence[tuple[str, str]]) -> str:
     lines = [
         "# How fast the record answers",
         "",
-        f"{report.rows:,} exchanges{beside}. Milliseconds for a page of 20, a table of sums, or one exchange; at most "
-        "so much is allowed for p95 at a million.",
+        f"{report.rows:,} exchanges{beside}: {corpus.MODELS} models, {corpus.USERS:,} users, conversations of 1 to "
+        "100 turns, 30 days, English, Chinese, Arabic, Russian, Korean and code. Milliseconds for a page of 20 with "
+        "previews and snippets, a table of sums, or one exchange, as a client that asks one question after the other "
+        "waits for them; at most so much is allowed for p95 at a million. What is asked for lies in memory.",
+        "",
+        "`make bench-query ARGS='--write docs/benchmarks/queries.md'` writes this page; `--keep FOLDER` keeps the "
+        "record for the next run.",
         "",
         "| | p50 | p95 | at most | longest | hits | |",
         "|---|---|---|---|---|---|---|",
@@ -118,9 +123,10 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--write", type=Path, help="file to write the page to")
     given = parser.parse_args(arguments)
     report = Report(given.rows, given.beside)
+    about = machine.describe()
     with loading.database(given.keep) as url:
         asyncio.run(_run(url, report, given))
-    page = render(report, machine.describe())
+    page = render(report, about)
     print(page)
     if given.write is not None:
         given.write.write_text(page)
@@ -137,6 +143,7 @@ async def _run(url: str, report: Report, given: argparse.Namespace) -> None:
         sample = await loading.load(pool, report.rows)
         loading.keep_sample(given.keep, sample)
         await loading.print_sizes(pool)
+    await loading.warm_up(pool)
     chance = random.Random(1)
     asked = [each for each in Questions(Query(pool), chance, sample).kinds() if given.only in each.name]
     await _ask_all(asked, WARM_UP)

@@ -84,7 +84,7 @@ class Questions:
         yield self._list("key", lambda: [("key", f"{chance.randrange(40):016x}")])
         yield self._list("status=429", lambda: [("status", "429")])
         yield self._list("outcome=client_left", lambda: [("outcome", "client_left")])
-        yield self._list("tag", lambda: [("tag.team", chance.choice(("red", "green", "blue")))])
+        yield self._list("tag", lambda: [("tag.team", chance.choice(corpus.TEAMS))])
         yield self._list(
             "conversation", lambda: [("conversation", f"c{chance.randrange(200)}-{chance.randrange(9)}")]
         )
