@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.rows"]
 
 _OF_THE_TESTS = ("VERBATIM_TEST_DATABASE_URL", "VERBATIM_RECORDINGS")
 for _name in [each for each in os.environ if each.startswith("VERBATIM_") and each not in _OF_THE_TESTS]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.recorder.journals import Exchange, Rows, open_writer, write_exchange
+from tests.rows import Row
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -33,20 +34,25 @@ async def drain(folder: Path, rows: Rows) -> None:
     assert list(folder.glob("*.seg")) == []
 
 
+@pytest.mark.row("K2", ci=3, soak=20)
 @pytest.mark.parametrize("point", ["in_transaction", "committed", "accounted", "unlinking"])
 async def test_a_recorder_killed_at_its_worst_moment_loses_and_doubles_nothing(
-    point: str, folder: Path, rows: Rows
+    point: str, folder: Path, rows: Rows, row: Row
 ) -> None:
     writers = [open_writer(folder, slot, segment_bytes=30_000) for slot in range(2)]
-    exchanges = [write_exchange(writers[n % 2], answer=b"%d" % n, pieces=2) for n in range(700)]
+    exchanges = [write_exchange(writers[n % 2], answer=b"%d" % n, pieces=2) for n in range(row.times * 230)]
     for writer in writers:
         writer.close()
-    for _ in range(3):
+    kills = 0
+    for _ in row.turns():
         process = await start(folder, rows, point)
         process.send_signal(signal.SIGTERM)
         if await process.wait() == 0:
             break
         assert process.returncode == -signal.SIGKILL
+        kills += 1
+    assert kills, "it never came to that point"
+    row.tell(**{point: f"{kills} kills, {len(exchanges)} exchanges"})
     await drain(folder, rows)
     await rows.check(exchanges)
     assert await rows.value("SELECT sum(recorded) FROM segments") == len(exchanges)
