@@ -152,6 +152,17 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def fill(path: Path) -> None:
+    """Takes all the room there is."""
+    try:
+        with path.open("wb") as file:
+            while True:
+                file.write(bytes(1 << 20))
+                file.flush()
+    except OSError:
+        return
+
+
 @contextmanager
 def memory_group(limit_bytes: int) -> Iterator[Path]:
     """A cgroup (version 1) with a limit on memory, to put pids in; skips where none can be made."""

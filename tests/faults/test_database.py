@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Row
-from tests.faults.injectors import OwnDatabase, small_disk, stopped
+from tests.faults.injectors import OwnDatabase, fill, small_disk, stopped
 from tests.faults.judge import fetch
 from tests.faults.world import World, world
 
@@ -44,6 +44,7 @@ async def test_a_postgresql_that_hangs_with_open_sockets_is_given_up_and_tried_a
         async with made.load(10):
             for _ in row.turns():
                 await asyncio.sleep(3.0)
+                await goes_on(made)  # a complaint is said once until the store is back
                 before = complaints(made)
                 with stopped(own_database.pids()):
                     start = time.monotonic()
@@ -123,9 +124,7 @@ async def test_a_commit_of_which_the_answer_is_lost_is_one_row(
                     while made.way.swallowed <= number:
                         await asyncio.sleep(0.02)
                     # Each fault by itself: several in a row only make it wait longer before the next try.
-                    there = await recorded(made)
-                    while await recorded(made) == there:
-                        await asyncio.sleep(0.05)
+                    await goes_on(made)
         row.tell(held=await made.judge(), lost_answers=made.way.swallowed)
 
 
@@ -197,17 +196,6 @@ async def test_a_postgresql_whose_disk_is_really_full_gets_everything_once_there
     folder.rmdir()
 
 
-def fill(path: Path) -> None:
-    """Takes all the room there is."""
-    try:
-        with path.open("wb") as file:
-            while True:
-                file.write(bytes(1 << 20))
-                file.flush()
-    except OSError:
-        return
-
-
 @pytest.mark.row("P7", ci=0, soak=1)
 async def test_deadlocks_and_serialisation_failures_cost_a_retry(
     tmp_path: Path, own_database: OwnDatabase, row: Row
@@ -232,6 +220,14 @@ async def test_deadlocks_and_serialisation_failures_cost_a_retry(
 def complaints(made: World) -> int:
     """How often the recorder has said that the store does not take records."""
     return made.product.log.read_bytes().count(b"store_does_not_take_records")
+
+
+async def goes_on(made: World) -> None:
+    """Waits until the recorder records."""
+    there = await recorded(made)
+    async with asyncio.timeout(60):
+        while await recorded(made) == there:
+            await asyncio.sleep(0.05)
 
 
 async def recorded(made: World) -> int:
