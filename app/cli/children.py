@@ -37,6 +37,10 @@ def work(settings: Settings, sockets: list[socket.socket], slot: int, pages: Met
 
 def record(settings: Settings, url: str, drain_seconds: float) -> None:
     """The recorder: first the migrations, then the journal."""
+    from app.recorder.files import identify_recorder
+
+    # The database may be away for as long as it takes the proxy to fill the journal's disk.
+    identify_recorder(settings.journal_dir, socket.gethostname())
     if settings.db_upgrade:
         admin = settings.database_url_admin
         _run_apart(partial(_upgrade, admin.get_secret_value() if admin else url))

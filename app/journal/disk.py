@@ -72,6 +72,9 @@ class Disk(Protocol):
     def free_bytes(self, path: Path) -> int:
         """Bytes that an unprivileged user may still write."""
 
+    def whole_bytes(self, path: Path) -> int:
+        """How large its file system is."""
+
     def allocate(self, path: Path, size_bytes: int) -> None:
         """Makes a file that really takes so much space."""
 
@@ -161,6 +164,10 @@ class RealDisk:
     def free_bytes(self, path: Path) -> int:
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
+
+    def whole_bytes(self, path: Path) -> int:
+        found = os.statvfs(path)
+        return found.f_blocks * found.f_frsize
 
     def allocate(self, path: Path, size_bytes: int) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)

@@ -6,6 +6,7 @@ file that cannot be a segment is set aside. No bytes in a journal may stop its r
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -85,7 +86,9 @@ class JournalDirectory:
         for name in names:
             self.disk.unlink(self.path / name)
         if names:
-            self.disk.sync_folder(self.path)
+            # Where the folder itself was taken away, nothing of them can come back.
+            with contextlib.suppress(FileNotFoundError):
+                self.disk.sync_folder(self.path)
 
     def set_aside(self, name: str) -> None:
         """Moves a file that is no readable segment into quarantine/, where nothing is deleted."""

@@ -15,9 +15,10 @@ LOOK_NS = 1_000_000_000
 LOOK_AGAIN_NS = 100_000_000
 """While full."""
 BALLAST_BYTES = 16 << 20
+"""At most."""
 BALLAST = "ballast"
 _BALLAST_PART = 16
-"""No ballast where the whole budget is less than so many ballasts."""
+"""The ballast takes at most one part in so many of the disk; none where the budget is less than so many ballasts."""
 _ROOM_AGAIN = 0.95
 """Room is taken for there again below this part of the budget, so that the state does not flap."""
 _LOOK_SHARE = 20
@@ -39,6 +40,7 @@ class Space:
         self._has_ballast = False
         self._has_failed = False
         self._is_said_full = False
+        self._is_said_stuck = False
         self.used_bytes = 0
         self.names: frozenset[str] | None = frozenset()
         """Files that were there at the last look; None where it failed."""
@@ -72,6 +74,7 @@ class Space:
         try:
             sizes = self._disk.sizes(self._folder)
             free = self._disk.free_bytes(self._folder)
+            ballast_bytes = min(BALLAST_BYTES, self._disk.whole_bytes(self._folder) // _BALLAST_PART)
         except OSError as error:
             self.names = frozenset() if isinstance(error, FileNotFoundError) else None
             if not was_full:
@@ -82,12 +85,12 @@ class Space:
         self._has_ballast = BALLAST in sizes
         limit = self._max_bytes * (_ROOM_AGAIN if was_full else 1)
         needs_ballast = self._wants_ballast and not self._has_ballast
-        needed_free = self._min_free_bytes + (BALLAST_BYTES if was_full and needs_ballast else 0)
+        needed_free = self._min_free_bytes + (ballast_bytes if was_full and needs_ballast else 0)
         is_full = self.used_bytes >= limit or free < needed_free
         if is_full or has_failed:
             self.drop_ballast()
             is_full = True
-        elif needs_ballast and not self._make_ballast():
+        elif needs_ballast and not self._make_ballast(ballast_bytes):
             # Under a quota statvfs knows of no limit; that the ballast can be made again proves that there is room.
             is_full = was_full
         if is_full != self._is_said_full:
@@ -102,9 +105,9 @@ class Space:
             self._has_ballast = False
             self._remove_ballast()
 
-    def _make_ballast(self) -> bool:
+    def _make_ballast(self, size_bytes: int) -> bool:
         try:
-            self._disk.allocate(self._folder / BALLAST, BALLAST_BYTES)
+            self._disk.allocate(self._folder / BALLAST, size_bytes)
         except OSError:
             self._remove_ballast()
             return False
@@ -115,4 +118,8 @@ class Space:
         try:
             self._disk.unlink(self._folder / BALLAST)
         except OSError as error:
-            _events.warning("ballast_not_removed", folder=str(self._folder), error=str(error))
+            if not self._is_said_stuck:
+                _events.warning("ballast_not_removed", folder=str(self._folder), error=str(error))
+            self._is_said_stuck = True
+        else:
+            self._is_said_stuck = False

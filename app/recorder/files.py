@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.clock import new_id, wall_ns
 from app.exchange import CARRY_SLOT
@@ -29,6 +30,19 @@ class FoundSegment:
     def is_carry(self) -> bool:
         """A recorder wrote it."""
         return self.chain[1] == CARRY_SLOT
+
+
+def identify_recorder(journal_dir: Path, hostname: str) -> None:
+    """Sees to it that the journal has its recorder's id, while its disk has room for one.
+
+    Raises JournalError where the journal cannot be used or another recorder has it.
+    """
+    directory = JournalDirectory(journal_dir)
+    directory.lock_recorder()
+    try:
+        JournalFiles(directory, hostname).recorder_id()
+    finally:
+        directory.unlock_recorder()
 
 
 class JournalFiles:

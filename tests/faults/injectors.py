@@ -152,6 +152,17 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@contextmanager
+def immutable(folder: Path) -> Iterator[None]:
+    """In the folder nothing can be made, renamed or deleted, not even by root; skips where that cannot be had."""
+    if subprocess.run(["chattr", "+i", str(folder)], capture_output=True, check=False).returncode:
+        pytest.skip("a folder can be made immutable by root and on some file systems only")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", str(folder)], check=True)
+
+
 def fill(path: Path) -> None:
     """Takes all the room there is."""
     try:

@@ -25,7 +25,7 @@ BACK_SECONDS = 10.0
 DRAIN_SECONDS = 120.0
 MOST_MIB = 300
 SAMPLES = 60
-ROWS = "SELECT id, path, outcome, status, response_bytes, response_sha256 FROM exchanges"
+ROWS = "SELECT id, path, outcome, status, capture_status, response_bytes, response_sha256 FROM exchanges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ async def judge(clients: Clients, database_url: str, allowed: Allowed | None = N
         verdict.broken += not got.is_whole and not got.left
         _check_received(got, rows.get(got.exchange_id), allowed)
     _check_rows(rows, clients.numbers, may_miss=allowed.missing)
-    await _check_bytes(clients, [each for each in clients.received if each.exchange_id in rows])
+    kept = {name for name, row in rows.items() if not _has_gap(row, may_miss=allowed.missing)}
+    await _check_bytes(clients, [each for each in clients.received if each.exchange_id in kept])
     verdict.mib = max(peak_mib(pid) for pid in processes(clients.product))
     assert verdict.mib <= allowed.mib, f"I7: a process has held {verdict.mib} MiB"
     _check_canary(clients.product)
@@ -148,14 +149,14 @@ def _check_rows(rows: dict[str, Any], numbers: int, *, may_miss: bool) -> None:
     for row in rows.values():
         number, chunks = (int(part) for part in row["path"].split("/")[2:4])
         assert 0 < number <= numbers, f"I3: nobody asked {row['path']}"
-        # With a gap (only where some may be missing) what is kept is no beginning of the stream.
-        if (
-            row["status"] == 200
-            and row["response_sha256"]
-            and (not may_miss or row["outcome"] == "completed")
-        ):
+        if row["status"] == 200 and row["response_sha256"] and not _has_gap(row, may_miss=may_miss):
             sent = expected(number, chunks)[: row["response_bytes"]]
             assert hashlib.sha256(sent).digest() == row["response_sha256"], f"I3: {row['id']}"
+
+
+def _has_gap(row: Any, *, may_miss: bool) -> bool:
+    """Whether what is kept is no beginning of the stream, and says so; only where some may be missing."""
+    return may_miss and row["capture_status"] == "partial"
 
 
 async def _check_bytes(clients: Clients, received: list[Received]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,6 +179,13 @@ def test_segments_that_are_gone_already_can_be_unlinked(folder: Path) -> None:
     (folder / NAME).write_bytes(b"")
     directory = JournalDirectory(folder)
     directory.unlink([NAME, NAME, "s-aaaaaaaa-0-00000000000000000001.seg"])
+    assert directory.segments() == []
+
+
+def test_segments_whose_folder_is_gone_can_be_unlinked(folder: Path) -> None:
+    directory = JournalDirectory(folder)
+    shutil.rmtree(folder)
+    directory.unlink([NAME])
     assert directory.segments() == []
 
 

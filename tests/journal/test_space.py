@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.journal.disk import RealDisk
 from app.journal.space import BALLAST, BALLAST_BYTES, Space
 from tests.fakes.disk import Fault, FaultyDisk, SmallDisk
 
@@ -64,6 +65,27 @@ def test_a_small_budget_has_no_ballast(folder: Path) -> None:
     for max_bytes, has_ballast in ((16 * BALLAST_BYTES - 1, False), (16 * BALLAST_BYTES, True)):
         assert not looked(Space(FaultyDisk(), folder, max_bytes, 0))
         assert (folder / BALLAST).exists() == has_ballast
+
+
+def test_a_small_disk_has_a_small_ballast(folder: Path) -> None:
+    class Small(RealDisk):
+        def whole_bytes(self, path: Path) -> int:
+            return 64 * MEBIBYTE
+
+    assert not looked(Space(Small(), folder, LARGE_BYTES, 0))
+    assert (folder / BALLAST).stat().st_size == 4 * MEBIBYTE
+
+
+def test_trouble_with_the_ballast_is_said_once_until_it_is_over(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = FaultyDisk(Fault.IO_ERROR, range(3), frozenset({"unlink"}))
+    space = Space(disk, folder, LARGE_BYTES, 0)
+    for _ in range(6):
+        space.write_failed()
+        space.look()
+        space.look()
+    assert [each.message for each in caplog.records].count("ballast_not_removed") == 1
 
 
 def test_on_a_disk_without_room_the_ballast_goes_and_comes_back_with_room_for_itself(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from app.errors import JournalError
 from app.exchange import FrameType
 from app.journal.reader import JournalDirectory, SegmentReader
-from app.recorder.files import JournalFiles
+from app.recorder.files import ID_FILE, JournalFiles, identify_recorder
 from app.recorder.process import RecorderOptions, make_recorder, run_recorder
 from app.recorder.quarantine import QuarantineFolder
 from app.recorder.status import RecorderStatus
@@ -282,3 +282,10 @@ async def test_what_ended_in_a_segment_that_is_gone_is_not_open_for_ever(folder:
 
 async def _met(value: bool) -> bool:
     return value
+
+
+def test_a_journal_has_its_recorders_id_before_there_is_a_database(folder: Path) -> None:
+    identify_recorder(folder, "host")
+    kept = (folder / ID_FILE).read_text()
+    identify_recorder(folder, "host")
+    assert uuid.UUID(kept.strip()) == JournalFiles(JournalDirectory(folder), "host").recorder_id()

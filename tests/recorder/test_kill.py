@@ -39,32 +39,28 @@ async def drain(folder: Path, rows: Rows) -> None:
 async def test_a_recorder_killed_at_its_worst_moment_loses_and_doubles_nothing(
     point: str, folder: Path, rows: Rows, row: Row
 ) -> None:
-    writers = [open_writer(folder, slot, segment_bytes=30_000) for slot in range(2)]
-    exchanges = [write_exchange(writers[n % 2], answer=b"%d" % n, pieces=2) for n in range(row.times * 230)]
-    for writer in writers:
-        writer.close()
-    kills = 0
+    writers = [open_writer(folder, slot, segment_bytes=10_000) for slot in range(2)]
+    exchanges: list[Exchange] = []
     for _ in row.turns():
+        exchanges += [write_exchange(writers[n % 2], answer=b"%d" % n, pieces=2) for n in range(60)]
         process = await start(folder, rows, point)
         process.send_signal(signal.SIGTERM)
-        if await process.wait() == 0:
-            break
-        assert process.returncode == -signal.SIGKILL
-        kills += 1
-    assert kills, "it never came to that point"
-    row.tell(**{point: f"{kills} kills, {len(exchanges)} exchanges"})
+        assert await process.wait() == -signal.SIGKILL, "it never came to that point"
+    for writer in writers:
+        writer.close()
     await drain(folder, rows)
     await rows.check(exchanges)
     assert await rows.value("SELECT sum(recorded) FROM segments") == len(exchanges)
+    row.tell(**{point: f"{len(exchanges)} exchanges"})
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-async def test_kill_9_at_any_time_loses_and_doubles_nothing(kills: int, folder: Path, rows: Rows) -> None:
-    chance = random.Random(kills)
+@pytest.mark.row("K2", ci=8, soak=50)
+async def test_kill_9_at_any_time_loses_and_doubles_nothing(folder: Path, rows: Rows, row: Row) -> None:
+    chance = random.Random(row.times)
     writer = open_writer(folder, segment_bytes=20_000)
     exchanges: list[Exchange] = []
     open_ones: list[Exchange] = []
-    for _ in range(kills):
+    for _ in row.turns():
         process = await start(folder, rows)
         last = asyncio.get_running_loop().time() + chance.random() * 0.5
         while asyncio.get_running_loop().time() < last:
@@ -88,6 +84,7 @@ async def test_kill_9_at_any_time_loses_and_doubles_nothing(kills: int, folder: 
     await drain(folder, rows)
     await rows.check(exchanges)
     await rows.check_accounts(len(exchanges))
+    row.tell(any_time=f"{len(exchanges)} exchanges")
 
 
 @pytest.mark.parametrize("point", ["carry_begun", "carry_copied", "carry_sealed"])

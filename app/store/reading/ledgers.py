@@ -17,7 +17,11 @@ KEPT_NS = 10_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One recorder's accounts of the segments that it let go."""
+    """One recorder's accounts of the segments that it let go.
+
+    Writers' numbers are dense from 0. What was carried stands again in the accounts of the slot it was carried to,
+    and what was tried again in its writer's.
+    """
 
     recorder_id: uuid.UUID
     host: str

@@ -3,9 +3,7 @@ SELECT boot, slot, counter, first_accept_number, last_accept_number,
     recorded, "off", quarantined, expired, erased, dropped, carried, damaged_bytes, torn_bytes
 FROM segments WHERE recorder_id = $1 ORDER BY boot, slot, counter;
 
--- ledgers: What became of accepted exchanges, by recorder (a recorder's own slot, the boot of what was tried again).
--- Writers' numbers are dense from 0; what was carried stands again in the accounts of the slot it was carried to, and
--- what was tried again stands in its writer's.
+-- ledgers: What became of accepted exchanges, by recorder; $1 is a recorder's own slot, ($2, $1) what was tried again.
 WITH writers AS (
     SELECT recorder_id, slot,
         CASE WHEN slot < $1 THEN coalesce(max(last_accept_number) + 1, 0) ELSE 0 END AS numbered,

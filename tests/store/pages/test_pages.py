@@ -20,6 +20,7 @@ from app.store.pages.walking import count_rows, find_rows
 from app.store.pages.wanted import Rows, Sort, Wanted
 from app.store.pages.within import within
 from app.store.reading.query import Query
+from app.store.search.searching import TAIL_CHUNK
 from app.store.writing.ingest import Ingest
 from app.store.writing.record import Record, Usage
 from tests.store.samples import NOON_NS, content, record
@@ -151,8 +152,17 @@ async def test_what_says_some_words_is_counted_and_capped(
     assert await query.count_exchanges(wanted(q="maus")) == 0
     monkeypatch.setattr(app.store.reading.query, "COUNTED_MOST", 3)
     assert await query.count_exchanges(wanted(q="katze")) == 4
-    monkeypatch.setattr(app.store.reading.query, "COUNT_SECONDS", -1)
-    assert await query.count_exchanges(wanted(q="katze")) is None
+
+
+async def test_what_says_some_words_is_not_counted_where_that_takes_too_long(
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.store.reading.query, "COUNT_SECONDS", 0)
+    monkeypatch.setattr(app.store.reading.query, "COUNTED_MOST", 3)
+    words = ["everywhere first", *["everywhere"] * (2 * TAIL_CHUNK)]
+    await ingest.deliver([saying(word, at_ns=NOON_NS + at * SECOND) for at, word in enumerate(words)])
+    assert await Query(pool).count_exchanges(wanted(q="everywhere first")) is None
+    assert await Query(pool).count_exchanges(wanted(q="everywhere")) == 4
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
