@@ -23,6 +23,7 @@ from tests.journal.segments import (
     segment_bytes,
     small_exchanges,
 )
+from tests.rows import Row
 
 FRAMES = small_exchanges(4)
 CONTENT = segment_bytes(FRAMES)
@@ -142,9 +143,10 @@ def test_a_segment_that_holds_everything_twice_tells_it_twice_with_the_same_sequ
     assert reading.frames == [*FRAMES, *FRAMES]
 
 
-def test_of_a_thousand_frames_forged_inside_a_payload_none_is_taken(folder: Path) -> None:
+@pytest.mark.row("S4", ci=1_000, soak=10_000)
+def test_of_frames_forged_inside_a_payload_none_is_taken(folder: Path, row: Row) -> None:
     chance = random.Random(17)
-    for _ in range(1_000):
+    for _ in row.turns():
         forged: Told = (FrameType.RESPONSE_CHUNK, exchange_id(666), 0, b"forged")
         salt = chance.choice([b"", chance.randbytes(16), HEADER.segment_id])
         payload = chance.randbytes(chance.randrange(40)) + frame_bytes(forged, salt) * 3 + seal_bytes()[:20]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import replace
@@ -20,7 +21,8 @@ from tests.fakes.disk import Fault, FaultyDisk
 from tests.journal.segments import Told, drain, exchange_id, told
 from tests.journal.writers import RULES, skipped, until
 
-pytestmark = pytest.mark.timeout(60)
+RUNS = 10_000 if "SOAK" in os.environ else 100
+pytestmark = pytest.mark.timeout(0.6 * RUNS)
 PAYLOADS = st.binary(max_size=200) | st.sampled_from([b"\xf5LJ1" * 5, bytes(60)])
 RULES_OF_MODEL = replace(RULES, fsync=0.01)
 
@@ -168,4 +170,4 @@ class Journal(RuleBasedStateMachine):
 
 
 TestJournal = Journal.TestCase
-TestJournal.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestJournal.settings = settings(max_examples=RUNS, stateful_step_count=25, deadline=None)

@@ -27,6 +27,8 @@ def test_every_row_is_there_and_is_held_by_something_that_exists() -> None:
         assert row.tests or row.commands, row.name
         for path in [each.partition("::")[0] for each in row.tests] + [each[0] for each in row.commands]:
             assert (ROOT / path).exists(), f"{row.name}: {path}"
+        for file, _, name in [each.partition("::") for each in row.tests]:
+            assert not name or f"def {name}(" in (ROOT / file).read_text(), f"{row.name}: {file}::{name}"
 
 
 def test_the_page_is_what_was_kept() -> None:
