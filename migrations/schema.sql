@@ -295,6 +295,27 @@ CREATE TABLE usage_hourly (
     PRIMARY KEY (project_id, hour, model, route, key, status_class, outcome)
 ) WITH (fillfactor = 70);
 
+-- The same without model and key: few rows, for what is asked by hours.
+CREATE TABLE usage_hourly_routes (
+    project_id int4 NOT NULL,
+    hour timestamptz NOT NULL,
+    route text NOT NULL DEFAULT '',
+    status_class int2 NOT NULL DEFAULT 0,
+    outcome text NOT NULL DEFAULT '',
+    exchanges int8 NOT NULL,
+    request_bytes int8 NOT NULL,
+    response_bytes int8 NOT NULL,
+    input_tokens int8 NOT NULL,
+    cached_tokens int8 NOT NULL,
+    output_tokens int8 NOT NULL,
+    reasoning_tokens int8 NOT NULL,
+    cost numeric NOT NULL DEFAULT 0,
+    unpriced int8 NOT NULL DEFAULT 0,
+    duration_histogram numeric NOT NULL,
+    ttft_histogram numeric NOT NULL,
+    PRIMARY KEY (project_id, hour, route, status_class, outcome)
+) WITH (fillfactor = 70);
+
 -- The same by days.
 CREATE TABLE usage_daily (
     project_id int4 NOT NULL,
@@ -334,6 +355,35 @@ CREATE TABLE usage_daily_users (
     unpriced int8 NOT NULL DEFAULT 0,
     PRIMARY KEY (project_id, day, end_user, model)
 ) WITH (fillfactor = 70);
+
+-- Sums by tag, but of names with so many values that they would be as many as exchanges.
+CREATE TABLE usage_daily_tags (
+    project_id int4 NOT NULL,
+    day date NOT NULL,
+    name text NOT NULL,
+    value text NOT NULL,
+    exchanges int8 NOT NULL,
+    request_bytes int8 NOT NULL,
+    response_bytes int8 NOT NULL,
+    input_tokens int8 NOT NULL,
+    cached_tokens int8 NOT NULL,
+    output_tokens int8 NOT NULL,
+    reasoning_tokens int8 NOT NULL,
+    cost numeric NOT NULL DEFAULT 0,
+    unpriced int8 NOT NULL DEFAULT 0,
+    errors int8 NOT NULL,
+    duration_histogram numeric NOT NULL,
+    ttft_histogram numeric NOT NULL,
+    PRIMARY KEY (project_id, name, day, value)
+) WITH (fillfactor = 70);
+
+-- Which names of which days are not summed; '' for all of a day. They are summed at all since `meta.tags_summed_since`.
+CREATE TABLE usage_unsummed_tags (
+    project_id int4 NOT NULL,
+    day date NOT NULL,
+    name text NOT NULL,
+    PRIMARY KEY (project_id, day, name)
+);
 
 -- On which exchange the usage of a background response, a run or a batch was counted: such objects outlive the call
 -- that made them and tell their usage at each poll. `object_sha256` is of the object's id.
@@ -444,4 +494,4 @@ CREATE TABLE read_tokens (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '8'), ('min_writer', '2');
+INSERT INTO meta (key, value) VALUES ('schema_version', '9'), ('min_writer', '3'), ('tags_summed_since', '1970-01-01');

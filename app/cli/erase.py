@@ -34,6 +34,7 @@ COUNTS = (
     ("names", "names of conversations"),
     ("links", "loose ends of conversations"),
     ("user_days", "daily sums of the user"),
+    ("tag_days", "daily sums of tags that nothing else has"),
 )
 
 WHOSE: dict[str, str] = {

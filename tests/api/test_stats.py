@@ -23,6 +23,20 @@ async def test_sums_have_every_field_that_the_wire_promises(console: Console) ->
     assert users[0]["group"] == {"user": None}
 
 
+async def test_sums_by_tag_have_errors_and_percentiles_too(console: Console) -> None:
+    await console.ingest.deliver(
+        [record(tags={"team": "a"}), record(tags={"team": "a"}, status=500), record(tags={})]
+    )
+    answer = (await console.get("/api/stats?group_by=tag.team")).json()
+    assert StatsList.model_validate(answer, extra="forbid").model_dump() == answer
+    assert answer["source"] == "tags"
+    assert [(each["group"], each["exchanges"], each["errors"]) for each in answer["data"]] == [
+        ({"tag.team": "a"}, 2, 1),
+        ({"tag.team": None}, 1, 0),
+    ]
+    assert 1400 < answer["data"][0]["duration_ms"]["p50"] < 1600
+
+
 async def test_a_wrong_question_is_refused_by_name(console: Console) -> None:
     for query, param in (
         ("group_by=day,modle", "group_by"),

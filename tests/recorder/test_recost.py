@@ -17,6 +17,7 @@ from app.store.database.pool import Pool
 from app.store.writing.costs import Costs
 from app.store.writing.record import Record
 from tests.recorder.test_counted_once import ask, created, exchange, polled, pool, recorder, response
+from tests.store.sums.test_groups import ROUTES_THAT_DIFFER, TAGS_THAT_DIFFER
 
 __all__ = ["ask", "pool"]
 
@@ -35,6 +36,7 @@ input_tokens = 100
 output_tokens = 100
 """
 )
+TAGS = {"team": "red"}
 PAST = utc_now() - datetime.timedelta(days=9)
 FUTURE = utc_now() + datetime.timedelta(days=2)
 SUMS_AGREE = """
@@ -81,7 +83,7 @@ async def run(
 
 async def test_new_prices_change_exchanges_and_sums_alike(pool: Pool, ask: Callable[[str], str]) -> None:
     await recorder(pool).deliver(
-        [asked(), asked("house-7b", user="ann"), asked("house-7b"), created(), polled(), polled()]
+        [asked(), asked("house-7b", user="ann", tags=TAGS), asked("house-7b"), created(), polled(), polled()]
     )
     assert ask(SUMS_AGREE) == "t|t|t|t|t|t"
     done = await run(pool, prices(OWN))
@@ -92,6 +94,8 @@ async def test_new_prices_change_exchanges_and_sums_alike(pool: Pool, ask: Calla
         "house-7b": (2, Decimal(0), Decimal("0.00056"))
     }
     assert ask(SUMS_AGREE) == "t|t|t|t|t|t"
+    assert (ask(ROUTES_THAT_DIFFER), ask(TAGS_THAT_DIFFER)) == ("0", "0")
+    assert ask("SELECT name, value, cost, unpriced FROM usage_daily_tags") == "team|red|0.00028|0"
     assert ask("SELECT cost, cost_status, price_version ~ '^own ' FROM exchanges WHERE end_user = 'ann'") == (
         "0.00028|priced|t"
     )

@@ -18,7 +18,7 @@ from app.store.writing.metadata import MetadataWriter
 from app.store.writing.record import Record, Usage
 from app.store.writing.redecoding import Redecoding
 from tests.store.conftest import RECORDER
-from tests.store.sums.test_groups import DAYS_THAT_DIFFER
+from tests.store.sums.test_groups import DAYS_THAT_DIFFER, ROUTES_THAT_DIFFER, TAGS_THAT_DIFFER
 from tests.store.talks import Clock, Talker
 
 SINCE = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
@@ -53,7 +53,6 @@ def unread(record: Record) -> Record:
         upstream_id=None,
         usage=Usage(),
         talk=None,
-        tags={},
         response_content_type="application/json",
         content=content,
     )
@@ -76,7 +75,10 @@ async def fetch(pool: Pool, sql: str) -> list[Any]:
 async def test_what_could_not_be_read_is_mended_with_its_sums_and_conversations(
     pool: Pool, ingest: Ingest
 ) -> None:
-    talkers = [Talker(Clock(n * 10**12 + 1_795_000_000 * 10**9), [SYSTEM]) for n in range(3)]
+    talkers = [
+        Talker(Clock(n * 10**12 + 1_795_000_000 * 10**9), [SYSTEM], changes={"tags": {"talk": f"{n % 2}"}})
+        for n in range(3)
+    ]
     records = [each.says(f"{n}, {turn}", f"{turn}") for turn in range(4) for n, each in enumerate(talkers)]
     await ingest.deliver([unread(each) for each in records])
     assert (await fetch(pool, "SELECT route, exchanges FROM usage_hourly"))[0]["route"] == "other"
@@ -97,8 +99,10 @@ async def test_what_could_not_be_read_is_mended_with_its_sums_and_conversations(
     assert {(row["route"], row["model"]) for row in sums} == {("chat/completions", "gpt-4o")}
     assert sum(row["exchanges"] for row in sums) == 12
     assert sum(sum(unpacked(row["durations"]).values()) for row in sums) == 12
-    [differing] = await fetch(pool, DAYS_THAT_DIFFER)
-    assert differing["count"] == 0
+    for wrong in (DAYS_THAT_DIFFER, ROUTES_THAT_DIFFER, TAGS_THAT_DIFFER):
+        [differing] = await fetch(pool, wrong)
+        assert differing["count"] == 0
+    assert await fetch(pool, "SELECT value FROM usage_daily_tags")
     again = await redecode(pool)
     assert (again.looked_at, again.changed, dict(again.columns)) == (12, 0, {})
 

@@ -46,6 +46,7 @@ class ErasedCounts(BaseModel):
     names: int = Field(description="Of conversations.")
     links: int = Field(description="Loose ends of conversations.")
     user_days: int = Field(description="Daily sums that named the user.")
+    tag_days: int = Field(description="Daily sums by tags that only erased exchanges had.")
 
 
 class ErasingRecorder(BaseModel):

@@ -49,7 +49,7 @@ class StatsList(BaseModel):
     has_more: bool = Field(description="There are more groups than `limit`.")
     incomplete: bool = Field(description="Reading took too long; what began before `since` is not in it.")
     since: str | None
-    source: Literal["hourly", "users", "exchanges"] = Field(
-        description="`hourly`, `users`: sums written while recording; users' sums have no errors and no percentiles. "
+    source: Literal["hourly", "users", "tags", "exchanges"] = Field(
+        description="`hourly`, `users`, `tags`: sums written while recording; users' sums have no errors and no percentiles. "
         "`exchanges`: worked out now."
     )

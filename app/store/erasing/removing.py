@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from app.store.database.pool import Pool
 from app.store.erasing.requests import Target, bury, resolve
 from app.store.search.erasing import erase_texts
 from app.store.statements import statements
+from app.store.sums.histogram import BOUNDS_MICROSECONDS
 
 if TYPE_CHECKING:
     from app.store.database.pool import Connection
@@ -118,6 +120,13 @@ class Remover:
         await connection.execute(self._sql["note_tips"], project_id, week, erasure_id, tips)
         await connection.execute(self._sql["note_segments"], project_id, ids, [week], erasure_id)
         counts["search_texts"] = await erase_texts(connection, project_id, ids)
+        await connection.execute(
+            self._sql["take_from_tags"], project_id, ids, *span, list(BOUNDS_MICROSECONDS)
+        )
+        days = (week, week + datetime.timedelta(days=6))
+        counts["tag_days"] = _rows(
+            await connection.execute(self._sql["forget_empty_tags"], project_id, *days)
+        )
         gone = await connection.fetch(self._sql["delete_exchanges"], project_id, ids, *span)
         counts["exchanges"] = len(gone)
         left = Counter(row["conversation_id"] for row in gone if row["conversation_id"] is not None)

@@ -20,7 +20,7 @@ SWEPT_FROM_NODES = 20_000
 """So many are held in memory at once, and those of a page more."""
 PLAIN_TABLES = (
     *("erasures", "erasure_nodes", "conversations", "conversation_names"),
-    *("conversation_links", "usage_daily_users"),
+    *("conversation_links", "usage_daily_users", "usage_daily_tags"),
 )
 
 

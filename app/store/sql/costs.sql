@@ -1,7 +1,7 @@
 -- costed: A page of exchanges between two ids whose usage is counted, oldest first; projects as in `projects` of query.sql.
 SELECT
     id, project_id, started_at, authority, upstream, path, route, model, model_served, service_tier, key, status,
-    outcome, end_user, usage, cost, price_version, cost_status
+    outcome, end_user, tags, usage, cost, price_version, cost_status
 FROM exchanges
 WHERE id >= $1::uuid AND id < $2::uuid AND usage IS NOT NULL AND cost_status IS DISTINCT FROM $4::text
 ORDER BY id

@@ -159,6 +159,38 @@ INSERT INTO erasure_nodes (project_id, week, node, erasure_id)
 SELECT $1::int4, $2::date, tip, $3::uuid FROM unnest($4::bytea[]) AS t (tip) ORDER BY tip
 ON CONFLICT (project_id, week, node) DO UPDATE SET kept = false, noted_at = clock_timestamp();
 
+-- take_from_tags: Takes exchanges out of the sums by tag (project, ids, lowest id, highest id, bounds of buckets).
+WITH lanes AS MATERIALIZED (
+    SELECT array_agg(('1e' || n * 12)::numeric ORDER BY n) AS of_bucket FROM generate_series(0, 240) AS n
+), gone AS (
+    SELECT
+        (e.started_at AT TIME ZONE 'UTC')::date AS day, t.key AS name, t.value,
+        count(*) AS exchanges, sum(e.request_bytes)::int8 AS request_bytes, sum(e.response_bytes)::int8 AS response_bytes,
+        coalesce(sum(e.input_tokens), 0)::int8 AS input_tokens, coalesce(sum(e.cached_tokens), 0)::int8 AS cached_tokens,
+        coalesce(sum(e.output_tokens), 0)::int8 AS output_tokens,
+        coalesce(sum(e.reasoning_tokens), 0)::int8 AS reasoning_tokens, coalesce(sum(e.cost), 0) AS cost,
+        count(*) FILTER (WHERE e.cost IS NULL AND e.cost_status <> 'repeated') AS unpriced,
+        count(*) FILTER (WHERE e.status >= 400 OR e.outcome NOT IN ('completed', 'client_left')) AS errors,
+        sum((SELECT of_bucket FROM lanes)[1 + width_bucket(e.duration_us::float8, $5::float8[])]) AS durations,
+        coalesce(sum((SELECT of_bucket FROM lanes)[1 + width_bucket(e.ttft_us::float8, $5::float8[])]), 0) AS ttfts
+    FROM exchanges AS e CROSS JOIN LATERAL jsonb_each_text(e.tags) AS t
+    WHERE e.project_id = $1::int4 AND e.id = ANY($2::uuid[]) AND e.id BETWEEN $3::uuid AND $4::uuid
+    GROUP BY 1, 2, 3
+)
+UPDATE usage_daily_tags AS u SET
+    exchanges = u.exchanges - g.exchanges,
+    request_bytes = u.request_bytes - g.request_bytes, response_bytes = u.response_bytes - g.response_bytes,
+    input_tokens = u.input_tokens - g.input_tokens, cached_tokens = u.cached_tokens - g.cached_tokens,
+    output_tokens = u.output_tokens - g.output_tokens, reasoning_tokens = u.reasoning_tokens - g.reasoning_tokens,
+    cost = u.cost - g.cost, unpriced = u.unpriced - g.unpriced, errors = u.errors - g.errors,
+    duration_histogram = u.duration_histogram - g.durations, ttft_histogram = u.ttft_histogram - g.ttfts
+FROM gone AS g
+WHERE u.project_id = $1 AND u.day = g.day AND u.name = g.name AND u.value = g.value;
+
+-- forget_empty_tags: Deletes sums by tag that count nothing any more (project, first day, last day).
+DELETE FROM usage_daily_tags
+WHERE project_id = $1::int4 AND day BETWEEN $2::date AND $3::date AND exchanges <= 0;
+
 -- delete_exchanges: Deletes exchanges (project, ids, lowest id, highest id); gives their conversations.
 DELETE FROM exchanges
 WHERE project_id = $1::int4 AND id = ANY($2::uuid[]) AND id BETWEEN $3::uuid AND $4::uuid

@@ -64,6 +64,12 @@ DELETE FROM usage_hourly WHERE hour >= $1 AND hour <= $2 AND exchanges <= 0;
 -- forget_empty_days: The same for sums of days.
 DELETE FROM usage_daily WHERE day >= $1 AND day <= $2 AND exchanges <= 0;
 
+-- forget_empty_routes: The same for sums of hours without model and key.
+DELETE FROM usage_hourly_routes WHERE hour >= $1 AND hour <= $2 AND exchanges <= 0;
+
+-- forget_empty_tag_days: The same for sums by tag.
+DELETE FROM usage_daily_tags WHERE day >= $1 AND day <= $2 AND exchanges <= 0;
+
 -- forget_empty_user_days: The same for sums by user.
 DELETE FROM usage_daily_users WHERE day >= $1 AND day <= $2 AND exchanges <= 0;
 

@@ -35,6 +35,38 @@ GROUP BY g.first_time, g.second_time, g.first, g.second
 ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
 LIMIT $11::int8;
 
+-- routes: The same from sums without model and key (hours, projects, outcome, status classes, groups, times?, most).
+SELECT
+    coalesce(date_part('epoch', g.first_time)::int8::text, g.first) AS first,
+    coalesce(date_part('epoch', g.second_time)::int8::text, g.second) AS second,
+    sum(u.exchanges)::int8 AS exchanges,
+    coalesce(sum(u.exchanges) FILTER (
+        WHERE u.status_class >= 4 OR u.outcome NOT IN ('completed', 'client_left')
+    ), 0)::int8 AS errors,
+    sum(u.request_bytes)::int8 AS request_bytes, sum(u.response_bytes)::int8 AS response_bytes,
+    sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
+    sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
+    sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced,
+    numeric_send(sum(u.duration_histogram) FILTER (WHERE $8::bool)) AS durations,
+    numeric_send(sum(u.ttft_histogram) FILTER (WHERE $8::bool)) AS ttfts
+FROM usage_hourly_routes AS u CROSS JOIN LATERAL (SELECT
+    CASE $6::text WHEN 'hour' THEN u.hour WHEN 'day' THEN date_trunc('day', u.hour, 'UTC') END AS first_time,
+    CASE $7::text WHEN 'hour' THEN u.hour WHEN 'day' THEN date_trunc('day', u.hour, 'UTC') END AS second_time,
+    CASE $6::text
+        WHEN 'project' THEN u.project_id::text WHEN 'status' THEN u.status_class::text
+        WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
+    END AS first,
+    CASE $7::text
+        WHEN 'project' THEN u.project_id::text WHEN 'status' THEN u.status_class::text
+        WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
+    END AS second
+) AS g
+WHERE u.project_id = ANY($3::int4[]) AND u.hour >= $1::timestamptz AND u.hour < $2::timestamptz
+    AND ($4::text IS NULL OR u.outcome = $4) AND ($5::int2[] IS NULL OR u.status_class = ANY($5))
+GROUP BY g.first_time, g.second_time, g.first, g.second
+ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
+LIMIT $9::int8;
+
 -- daily: The same of days.
 SELECT
     coalesce(((g.first_time - DATE '1970-01-01') * 86400::int8)::text, g.first) AS first,
@@ -67,6 +99,59 @@ WHERE u.project_id = ANY($3::int4[]) AND u.day >= $1::date AND u.day < $2::date
 GROUP BY g.first_time, g.second_time, g.first, g.second
 ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
 LIMIT $11::int8;
+
+-- tags: Sums of whole days by a tag and another group (from day, before day, projects, tag, groups, times?, most).
+WITH tagged AS (
+    SELECT * FROM usage_daily_tags
+    WHERE project_id = ANY($3::int4[]) AND name = $4::text AND day >= $1::date AND day < $2::date
+), u AS (
+    SELECT
+        project_id, day, value, exchanges, errors, request_bytes, response_bytes,
+        input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost, unpriced, duration_histogram, ttft_histogram
+    FROM tagged
+    UNION ALL
+    SELECT
+        project_id, day, '', -exchanges, -errors, -request_bytes, -response_bytes,
+        -input_tokens, -cached_tokens, -output_tokens, -reasoning_tokens, -cost, -unpriced,
+        -duration_histogram, -ttft_histogram
+    FROM tagged
+    UNION ALL
+    SELECT
+        project_id, (hour AT TIME ZONE 'UTC')::date, '', exchanges,
+        CASE WHEN status_class >= 4 OR outcome NOT IN ('completed', 'client_left') THEN exchanges ELSE 0 END,
+        request_bytes, response_bytes,
+        input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost, unpriced, duration_histogram, ttft_histogram
+    FROM usage_hourly_routes
+    WHERE project_id = ANY($3) AND hour >= $1::timestamp AT TIME ZONE 'UTC' AND hour < $2::timestamp AT TIME ZONE 'UTC'
+)
+SELECT
+    coalesce(((g.first_time - DATE '1970-01-01') * 86400::int8)::text, g.first) AS first,
+    coalesce(((g.second_time - DATE '1970-01-01') * 86400::int8)::text, g.second) AS second,
+    sum(u.exchanges)::int8 AS exchanges, sum(u.errors)::int8 AS errors,
+    sum(u.request_bytes)::int8 AS request_bytes, sum(u.response_bytes)::int8 AS response_bytes,
+    sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
+    sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
+    sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced,
+    numeric_send(sum(u.duration_histogram) FILTER (WHERE $7::bool)) AS durations,
+    numeric_send(sum(u.ttft_histogram) FILTER (WHERE $7::bool)) AS ttfts
+FROM u CROSS JOIN LATERAL (SELECT
+    CASE $5::text WHEN 'day' THEN u.day END AS first_time,
+    CASE $6::text WHEN 'day' THEN u.day END AS second_time,
+    CASE $5::text WHEN 'tag' THEN u.value WHEN 'project' THEN u.project_id::text END AS first,
+    CASE $6::text WHEN 'tag' THEN u.value WHEN 'project' THEN u.project_id::text END AS second
+) AS g
+GROUP BY g.first_time, g.second_time, g.first, g.second
+HAVING sum(u.exchanges) > 0
+ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
+LIMIT $8::int8;
+
+-- tags_suffice: Whether sums by a tag tell all of some days (projects, tag, from day, before day).
+SELECT NOT EXISTS (
+    SELECT FROM usage_unsummed_tags
+    WHERE project_id = ANY($1::int4[]) AND name IN ($2::text, '') AND day >= $3::date AND day < $4::date
+) AND (SELECT value FROM meta WHERE key = 'tags_summed_since')::date <= greatest($3::date, (
+    SELECT (started_at AT TIME ZONE 'UTC')::date FROM exchanges ORDER BY id LIMIT 1
+));
 
 -- first_days: The first day of which projects have sums, and the first of which they have sums of users.
 SELECT

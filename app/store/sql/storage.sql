@@ -4,7 +4,7 @@ FROM pg_class AS c
 WHERE c.relkind = 'r' AND NOT c.relispartition AND c.relnamespace = current_schema()::regnamespace
     AND c.relname = ANY(ARRAY[
         'meta', 'projects', 'conversations', 'conversation_names', 'conversation_links', 'usage_hourly',
-        'usage_daily', 'usage_daily_users', 'usage_counted', 'segments', 'recorders', 'erasures', 'tombstones',
+        'usage_hourly_routes', 'usage_daily', 'usage_daily_users', 'usage_daily_tags', 'usage_unsummed_tags', 'usage_counted', 'segments', 'recorders', 'erasures', 'tombstones',
         'erasure_progress', 'erasure_nodes', 'erasure_segments', 'read_tokens'
     ]) AND c.relname <> ALL($1::text[]);
 

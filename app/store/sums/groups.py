@@ -25,12 +25,17 @@ COUNTS = (
     *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "unpriced"),
 )
 
-Source = Literal["hourly", "users", "exchanges"]
+Source = Literal["hourly", "users", "tags", "exchanges"]
 """What is told of: `hourly` are sums of hours, and of days where these suffice."""
-Table = Literal["hourly", "daily", "users", "exchanges"]
+Table = Literal["routes", "hourly", "daily", "users", "tags", "exchanges"]
+"""`routes` are sums of hours without model and key, a fiftieth of the rows."""
 
 _HOURLY_GROUPS = frozenset({"hour", "day", "model", "key", "project", "status", "outcome", "endpoint"})
 _HOURLY_FILTERS = frozenset({"project", "model", "key", "outcome", "status", "since", "until"})
+_ROUTE_GROUPS = _HOURLY_GROUPS - {"model", "key"}
+_ROUTE_FILTERS = _HOURLY_FILTERS - {"model", "key"}
+_TAG_GROUPS = frozenset({"day", "project"})
+_TAG_FILTERS = frozenset({"project", "since", "until"})
 _USER_GROUPS = frozenset({"day", "user", "model", "project"})
 _USER_FILTERS = frozenset({"project", "model", "user", "since", "until"})
 _LARGEST_YEAR = 9_998
@@ -104,7 +109,19 @@ def source_of(groups: Sequence[str], wanted: Filter) -> Source:
         return "hourly"
     if ("user" in groups or "user" in asked) and _USER_GROUPS.issuperset(groups) and asked <= _USER_FILTERS:
         return "users"
+    tags = [each for each in groups if each.startswith(TAG)]
+    if len(tags) == 1 and _TAG_GROUPS.issuperset(set(groups) - {*tags}) and asked <= _TAG_FILTERS:
+        return "tags"
     return "exchanges"
+
+
+def table_of(source: Source, groups: Sequence[str], wanted: Filter) -> Table:
+    """Which table of a source has the fewest rows."""
+    if source != "hourly":
+        return source
+    if _ROUTE_GROUPS.issuperset(groups) and wanted.asked() <= _ROUTE_FILTERS:
+        return "routes"
+    return "hourly" if "hour" in groups else "daily"
 
 
 def status_classes(wanted: Filter) -> tuple[int, ...] | None:
@@ -136,7 +153,7 @@ def parts(low: datetime.datetime | None, high: datetime.datetime | None, table: 
         return []
     if table == "exchanges":
         return [Part(low, high, table)]
-    step = datetime.timedelta(hours=1) if table == "hourly" else datetime.timedelta(days=1)
+    step = datetime.timedelta(hours=1) if table in ("hourly", "routes") else datetime.timedelta(days=1)
     first, last = _rounded(low, step, up=True), _rounded(high, step, up=False)
     finer: Table = "hourly" if table == "daily" else "exchanges"
     if first >= last:

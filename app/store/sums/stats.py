@@ -1,8 +1,8 @@
 """Reads sums: from those that were written with each batch where they suffice, else from the exchanges.
 
-Sums are by whole hours or days. What a time has over at its ends, and what sums do not know (tags, `min_…`), is read
-from the exchanges, the newest first, for as long as the budget lasts. Where words are asked for, those that
-say them are found first.
+Sums are by whole hours or days. What a time has over at its ends, and what sums do not know (`min_…`, tags with many
+values), is read from the exchanges, the newest first, for as long as the budget lasts. Where words are asked for, those
+that say them are found first. Sums still count what was erased; its tags and users are named by none.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from app.store.sums.groups import (
     parts,
     source_of,
     status_classes,
+    table_of,
 )
 from app.store.sums.histogram import BOUNDS_MICROSECONDS
 from app.store.visible import visible_projects
@@ -97,6 +98,8 @@ class StatsReader:
             await connection.execute(self._sql["limit_adding"])
             projects = await visible_projects(connection)
             project_ids = [each for each, name in projects.items() if wanted.project in (None, name)]
+            if source == "tags" and not await self._has_tags(connection, project_ids, groups, wanted):
+                source = "exchanges"
             page = Wanted(wanted, project_ids, *wanted.bounds(None, "desc"), limit)
             run = _Run(connection, page, groups, with_times=with_times and source != "users")
             if project_ids and wanted.can_match():
@@ -109,6 +112,16 @@ class StatsReader:
         has_times = with_times and source != "users"
         since = wanted.since if run.is_complete else run.reached
         return Stats(found[:limit], len(found) > limit, source, since, run.is_complete, has_times)
+
+    async def _has_tags(
+        self, connection: Connection, project_ids: Sequence[int], groups: Sequence[str], wanted: Filter
+    ) -> bool:
+        """Whether the tag among the groups is summed, for all of the time."""
+        (name,) = [each.removeprefix(TAG) for each in groups if each.startswith(TAG)]
+        whole = [each for each in parts(wanted.since, wanted.until, "tags") if each.table == "tags"]
+        spans = [(each.low.date(), each.high.date()) for each in whole]
+        asked = [(project_ids, name, *span) for span in spans]
+        return all([await connection.fetchval(self._sql["tags_suffice"], *each) for each in asked])
 
 
 class _Run:
@@ -131,8 +144,9 @@ class _Run:
 
     async def run(self, source: Source) -> None:
         deadline = monotonic_ns() + int(BUDGET_SECONDS * 1e9)
-        is_by_day = source == "hourly" and "hour" not in self._names
-        for part in parts(self._wanted.since, self._wanted.until, "daily" if is_by_day else source):
+        for part in parts(
+            self._wanted.since, self._wanted.until, table_of(source, self._names, self._wanted)
+        ):
             if self._has_first_times():
                 break
             if part.table == "exchanges":
@@ -178,17 +192,20 @@ class _Run:
 
     def _parameters(self, table: Table, low: datetime.datetime, high: datetime.datetime) -> tuple[Any, ...]:
         wanted = self._wanted
-        span = (low, high) if table == "hourly" else (low.date(), high.date())
+        is_hourly = table in ("hourly", "routes")
+        span = (low, high) if is_hourly else (low.date(), high.date())
         names = (self._name(0), self._name(1))
         # Whole days of one table, and whole hours, are told by it alone: later parts add nothing to their groups.
-        most = self._most(is_whole=table != "hourly" or "hour" in self._names)
+        most = self._most(is_whole=not is_hourly or "hour" in self._names)
+        fixed = (*span, self._page.project_ids)
         if table == "users":
-            return (*span, self._page.project_ids, wanted.model, wanted.user, *names, most)
-        classes = status_classes(wanted)
-        return (
-            *(*span, self._page.project_ids, wanted.model, wanted.key, wanted.outcome),
-            *(None if classes is None else list(classes), *names, self._with_times, most),
-        )
+            return (*fixed, wanted.model, wanted.user, *names, most)
+        if table == "tags":
+            return (*fixed, self._tag(0) or self._tag(1), *names, self._with_times, most)
+        found = status_classes(wanted)
+        classes = None if found is None else list(found)
+        several = () if table == "routes" else (wanted.model, wanted.key)
+        return (*fixed, *several, wanted.outcome, classes, *names, self._with_times, most)
 
     async def _rows(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
         rows = await within(self._connection, WHOLE_SECONDS, statement, *parameters)
@@ -199,7 +216,7 @@ class _Run:
     async def _exchanges(self, low: uuid.UUID, high: uuid.UUID, source: Source, deadline: int) -> None:
         """The exchanges from id to before id, the newest first, a day and then more at a time."""
         extra = (Condition("has_user", ()),) if source == "users" else ()
-        is_whole = source == "users" or "hour" in self._names or source == "exchanges"
+        is_whole = source != "hourly" or "hour" in self._names
         ends = await self._connection.fetchrow(self._sql["ends"])
         if ends is None or ends["first_id"] is None:
             return

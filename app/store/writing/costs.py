@@ -9,13 +9,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from app.store.database.pool import Pool
 from app.store.filters.filter import Filter
 from app.store.statements import statements
 from app.store.writing.counted import REPEATED
-from app.store.writing.rows import columns, daily_rows, hour_key, user_key
+from app.store.writing.rows import columns
+from app.store.writing.sums import SumRows, add_sums, hour_key, hourly_sums, tag_keys, user_keys
+from app.store.writing.tags import only_summed
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from app.store.database.pool import Connection
 
 NO_HISTOGRAM = "0"
@@ -39,6 +45,7 @@ class CostedExchange:
     status: int | None
     outcome: str
     user: str | None
+    tags: dict[str, str]
     usage: str
     """The provider's usage object as JSON text."""
     cost: decimal.Decimal | None
@@ -80,9 +87,7 @@ class Costs:
         low, high = wanted.bounds(after, "asc")
         async with self._pool.transaction(readonly=True) as connection:
             rows = await connection.fetch(self._sql["costed"], low, high, limit, REPEATED)
-        return [
-            CostedExchange(**{("user" if k == "end_user" else k): v for k, v in row.items()}) for row in rows
-        ]
+        return [_costed(row) for row in rows]
 
     async def set(self, new: Sequence[NewCost]) -> list[NewCost]:
         """Sets costs, and brings the sums along, in one transaction; gives those that were as they had been read."""
@@ -99,6 +104,11 @@ class Costs:
         return changed
 
 
+def _costed(row: asyncpg.Record) -> CostedExchange:
+    values = {("user" if name == "end_user" else name): value for name, value in row.items()}
+    return CostedExchange(**{**values, "tags": msgspec.json.decode(row["tags"], type=dict[str, str])})
+
+
 def _row(new: NewCost) -> tuple[Any, ...]:
     old = new.exchange
     return (
@@ -109,29 +119,28 @@ def _row(new: NewCost) -> tuple[Any, ...]:
 
 async def _add_to_sums(connection: Connection, changed: Sequence[NewCost]) -> None:
     """The statements of a batch, with nothing but money in their rows."""
-    sql = statements("ingest")
-    if hours := _grown(changed, hour_key):
-        rows = [(*key, *_money_alone(*grown), NO_HISTOGRAM, NO_HISTOGRAM) for key, grown in hours]
-        await connection.execute(sql["add_hourly"], *columns(rows))
-        await connection.execute(sql["add_daily"], *columns(daily_rows(rows)))
-    if days := _grown([each for each in changed if each.exchange.user is not None], user_key):
-        await connection.execute(
-            sql["add_daily_users"], *columns((*key, *_money_alone(*grown)) for key, grown in days)
-        )
+    no_times = (NO_HISTOGRAM, NO_HISTOGRAM)
+    hourly = [(*key, *grown, *no_times) for key, grown in _grown(changed, _hour_keys)]
+    tags = [(*key, *grown, 0, *no_times) for key, grown in _grown(changed, tag_keys)]
+    sums: SumRows = {
+        **hourly_sums(hourly),
+        "add_daily_users": [(*key, *grown) for key, grown in _grown(changed, user_keys)],
+        "add_daily_tags": await only_summed(connection, tags),
+    }
+    await add_sums(connection, sums)
 
 
-def _money_alone(dollars: decimal.Decimal, unpriced: int) -> tuple[Any, ...]:
-    """Exchanges, bytes and tokens stay as they are."""
-    return (0, 0, 0, 0, 0, 0, 0, dollars, unpriced)
+def _hour_keys(project_id: int, exchange: CostedExchange) -> list[tuple[Any, ...]]:
+    return [hour_key(project_id, exchange)]
 
 
 def _grown(
-    changed: Iterable[NewCost], key_of: Callable[[int, CostedExchange], tuple[Any, ...]]
-) -> list[tuple[tuple[Any, ...], tuple[decimal.Decimal, int]]]:
-    """By how much each sum grows, in the order of the keys."""
+    changed: Iterable[NewCost], keys_of: Callable[[int, CostedExchange], list[tuple[Any, ...]]]
+) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """By how much each sum grows, in the order of the keys; exchanges, bytes and tokens stay as they are."""
     grown: dict[tuple[Any, ...], tuple[decimal.Decimal, int]] = {}
     for each in changed:
-        key = key_of(each.exchange.project_id, each.exchange)
-        dollars, unpriced = grown.get(key, (decimal.Decimal(0), 0))
-        grown[key] = (dollars + each.dollars_more, unpriced + each.unpriced_more)
-    return sorted(grown.items())
+        for key in keys_of(each.exchange.project_id, each.exchange):
+            dollars, unpriced = grown.get(key, (decimal.Decimal(0), 0))
+            grown[key] = (dollars + each.dollars_more, unpriced + each.unpriced_more)
+    return [(key, (0, 0, 0, 0, 0, 0, 0, *grown[key])) for key in sorted(grown)]

@@ -30,15 +30,9 @@ from app.store.statements import statements
 from app.store.writing.content import ContentWriter
 from app.store.writing.counted import count_once
 from app.store.writing.record import Delivered, Record, SegmentAccount
-from app.store.writing.rows import (
-    Placed,
-    columns,
-    daily_rows,
-    daily_user_rows,
-    exchange_row,
-    hourly_rows,
-    segment_row,
-)
+from app.store.writing.rows import Placed, columns, exchange_row, segment_row
+from app.store.writing.sums import add_sums, sum_rows
+from app.store.writing.tags import SummedTags
 
 if TYPE_CHECKING:
     from app.store.database.pool import Connection
@@ -74,6 +68,7 @@ class Ingest:
         self._content = ContentWriter()
         self._conversations = Conversations()
         self._search = SearchWriter()
+        self._tags = SummedTags()
         self._project_ids: dict[str, int] = {}
         self._sql = statements("ingest")
 
@@ -196,11 +191,9 @@ class Ingest:
         return recorded, erased
 
     async def _add_sums(self, connection: Connection, placed: list[Placed]) -> None:
-        if rows := hourly_rows(placed):
-            await connection.execute(self._sql["add_hourly"], *columns(rows))
-            await connection.execute(self._sql["add_daily"], *columns(daily_rows(rows)))
-        if rows := daily_user_rows(placed):
-            await connection.execute(self._sql["add_daily_users"], *columns(rows))
+        sums = sum_rows(placed)
+        sums["add_daily_tags"] = await self._tags.of(connection, sums["add_daily_tags"])
+        await add_sums(connection, sums)
 
     async def _account(self, connection: Connection, accounts: Sequence[SegmentAccount]) -> None:
         if accounts:

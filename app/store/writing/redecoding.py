@@ -20,16 +20,9 @@ from app.store.statements import statements
 from app.store.writing.content import talk_tip
 from app.store.writing.counted import REPEATED, count_once
 from app.store.writing.record import Record, Usage
-from app.store.writing.rows import (
-    HOUR_KEYS,
-    USER_KEYS,
-    Placed,
-    columns,
-    daily_rows,
-    daily_user_rows,
-    hourly_rows,
-    uuid_of,
-)
+from app.store.writing.rows import Placed, columns, uuid_of
+from app.store.writing.sums import KEYS, SumRows, add_sums, sum_rows
+from app.store.writing.tags import only_summed
 
 if TYPE_CHECKING:
     import asyncpg
@@ -207,20 +200,16 @@ class Redecoding:
         counted = {each.record.id: each for each in await count_once(connection, fresh)}
         new = [_summed(counted.get(each.record.id, each)) for each in placed]
         old = [_summed(Placed(each.kept.record, each.kept.project_id)) for each in changed]
-        sql = statements("ingest")
-        for name, keys, before, after in (
-            ("add_hourly", HOUR_KEYS, hourly_rows(old), hourly_rows(new)),
-            ("add_daily", HOUR_KEYS, daily_rows(hourly_rows(old)), daily_rows(hourly_rows(new))),
-            ("add_daily_users", USER_KEYS, daily_user_rows(old), daily_user_rows(new)),
-        ):
-            if before != after:
-                for rows in ([_taken_away(row, keys) for row in before], after):
-                    if rows:
-                        await connection.execute(sql[name], *columns(rows))
+        before, after = sum_rows(old), sum_rows(new)
+        for sums in (_taken_away(before), after):
+            changing = {name: rows for name, rows in sums.items() if before[name] != after[name]}
+            changing["add_daily_tags"] = await only_summed(connection, changing.get("add_daily_tags", []))
+            await add_sums(connection, changing)
         times = [each.kept.record.started_at for each in changed]
         hour = datetime.timedelta(hours=1)
-        await connection.execute(self._sql["forget_empty_hours"], min(times) - hour, max(times))
-        for name in ("forget_empty_days", "forget_empty_user_days"):
+        for name in ("forget_empty_hours", "forget_empty_routes"):
+            await connection.execute(self._sql[name], min(times) - hour, max(times))
+        for name in ("forget_empty_days", "forget_empty_user_days", "forget_empty_tag_days"):
             await connection.execute(self._sql[name], min(times).date(), max(times).date())
 
 
@@ -236,9 +225,13 @@ def _summed(placed: Placed) -> Placed:
     return replace(placed, record=replace(placed.record, usage=usage))
 
 
-def _taken_away(row: tuple[Any, ...], keys: int) -> tuple[Any, ...]:
-    """A row of sums that undoes one; histograms are texts of numbers."""
-    return (*row[:keys], *(f"-{each}" if isinstance(each, str) else -each for each in row[keys:]))
+def _taken_away(sums: SumRows) -> SumRows:
+    """Sums that undo these; histograms are texts of numbers."""
+
+    def undo(row: tuple[Any, ...], keys: int) -> tuple[Any, ...]:
+        return (*row[:keys], *(f"-{each}" if isinstance(each, str) else -each for each in row[keys:]))
+
+    return {name: [undo(row, KEYS[name]) for row in rows] for name, rows in sums.items()}
 
 
 def _json(text: str | None) -> object:

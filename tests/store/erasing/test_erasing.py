@@ -63,8 +63,9 @@ async def test_a_user_is_gone_from_every_table_and_who_said_the_same_keeps_it(
     question = [SYSTEM, {"role": "user", "content": "The shared question, which two ask. " * 12}]
     ann = [asking(question, "the shared answer", clock, user="ann-canary")]
     ben = [asking(question, "the shared answer", clock, user="ben", key="b" * 16)]
-    ann += talking(clock, "canary-0815", user="ann-canary", conversation="canary-talk")
-    ben += talking(clock, "harmless", user="ben", conversation="bens")
+    tags = {"who": "ann-canary", "team": "both"}
+    ann += talking(clock, "canary-0815", user="ann-canary", conversation="canary-talk", tags=tags)
+    ben += talking(clock, "harmless", user="ben", conversation="bens", tags={"team": "both"})
     await ingest.deliver([*ann, *ben])
     if is_closed:
         assert await close(pool) == 1
@@ -75,7 +76,7 @@ async def test_a_user_is_gone_from_every_table_and_who_said_the_same_keeps_it(
         f"search_{'text' if is_closed else 'tail'}.folded",
     }
     assert wanted <= set(before)
-    assert {"exchanges.end_user", "usage_daily_users.end_user"} <= set(
+    assert {"exchanges.end_user", "usage_daily_users.end_user", "usage_daily_tags.value"} <= set(
         await places_of(database_url, "ann-canary")
     )
     done = await erase(pool, "user", "ann-canary")
@@ -93,7 +94,10 @@ async def test_a_user_is_gone_from_every_table_and_who_said_the_same_keeps_it(
     assert done.counts["exchanges"] == done.counts["transcripts"] == 4
     assert done.counts["conversations"] == 2
     assert done.counts["names"] == 1
-    assert done.counts["user_days"] == 1
+    assert done.counts["user_days"] == done.counts["tag_days"] == 1
+    by_team = await Query(pool).stats.read(Filter(), ["tag.team"])
+    assert by_team.source == "tags"
+    assert {each.values["tag.team"]: each.sums.counts["exchanges"] for each in by_team.groups}["both"] == 3
     assert done.counts["pieces"] > 6
     assert done.counts["pieces_kept"] >= 3  # question, answer, headers
     assert done.counts["runs"] >= 3

@@ -30,6 +30,33 @@ WHERE (h.exchanges, h.input_tokens, h.cost, h.durations, h.ttfts, h.unpriced) IS
     (d.exchanges, d.input_tokens, d.cost, d.duration_histogram, d.ttft_histogram, d.unpriced)
 """
 """Rows of days that are not the sum of their hours."""
+ROUTES_THAT_DIFFER = """
+SELECT count(*) FROM (
+    SELECT
+        project_id, hour, route, status_class, outcome,
+        sum(exchanges)::int8 AS exchanges, sum(input_tokens)::int8 AS input_tokens, sum(cost) AS cost,
+        sum(duration_histogram) AS durations, sum(ttft_histogram) AS ttfts, sum(unpriced)::int8 AS unpriced
+    FROM usage_hourly GROUP BY 1, 2, 3, 4, 5
+) AS h
+FULL JOIN usage_hourly_routes AS r USING (project_id, hour, route, status_class, outcome)
+WHERE (h.exchanges, h.input_tokens, h.cost, h.durations, h.ttfts, h.unpriced) IS DISTINCT FROM
+    (r.exchanges, r.input_tokens, r.cost, r.duration_histogram, r.ttft_histogram, r.unpriced)
+"""
+"""Rows without model and key that are not the sum of those with them."""
+TAGS_THAT_DIFFER = """
+SELECT count(*) FROM (
+    SELECT
+        project_id, (started_at AT TIME ZONE 'UTC')::date AS day, t.key AS name, t.value,
+        count(*) AS exchanges, coalesce(sum(input_tokens), 0)::int8 AS input_tokens,
+        coalesce(sum(cost), 0) AS cost,
+        count(*) FILTER (WHERE cost IS NULL AND cost_status <> 'repeated') AS unpriced
+    FROM exchanges CROSS JOIN LATERAL jsonb_each_text(tags) AS t GROUP BY 1, 2, 3, 4
+) AS e
+FULL JOIN usage_daily_tags AS d USING (project_id, day, name, value)
+WHERE (e.exchanges, e.input_tokens, e.cost, e.unpriced) IS DISTINCT FROM
+    (d.exchanges, d.input_tokens, d.cost, d.unpriced)
+"""
+"""Rows of tags that are not the sum of their exchanges."""
 
 HOUR_NS = 3_600_000_000_000
 _COUNTED = ("request_bytes", "response_bytes")
@@ -52,6 +79,7 @@ def any_record(chance: random.Random) -> Record:
         status=chance.choice((None, 200, 201, 429, 500)),
         outcome=chance.choice(("completed", "client_left")),
         user=chance.choice((None, "u1", "u2")),
+        tags=chance.choice(({}, {"team": "red"}, {"team": "blue", "env": "test"})),
         duration_us=chance.randrange(10**8),
         ttft_us=chance.choice((None, chance.randrange(10**7))),
         request_bytes=chance.randrange(10**6),
@@ -106,7 +134,9 @@ async def test_sums_are_those_of_all_exchanges_however_they_were_delivered(
         assert {name: row[name] for name in sums(members)} == sums(members)
     assert Counter(each.outcome for each in records).total() == sum(row["exchanges"] for row in hourly)
     async with pool.transaction(readonly=True) as connection:
-        assert await connection.fetchval(DAYS_THAT_DIFFER) == 0
+        for differing in (DAYS_THAT_DIFFER, ROUTES_THAT_DIFFER, TAGS_THAT_DIFFER):
+            assert await connection.fetchval(differing) == 0
+        assert await connection.fetchval("SELECT count(*) FROM usage_daily_tags") > 0
         assert await connection.fetchval("SELECT sum(exchanges) FROM usage_daily") == 400
 
 

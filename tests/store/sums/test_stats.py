@@ -15,7 +15,8 @@ from app.store.filters.filter import Filter
 from app.store.filters.reading import read_filter
 from app.store.reading.query import Query
 from app.store.sums import stats
-from app.store.sums.groups import Table, parts, read_groups, source_of
+from app.store.sums.groups import Table, parts, read_groups, source_of, table_of
+from app.store.writing import tags
 from app.store.writing.ingest import Ingest
 from app.store.writing.record import Record, Usage
 from tests.store.samples import NOON_NS, record
@@ -79,6 +80,8 @@ def told(found: stats.Stats, *names: str) -> dict[tuple[Any, ...], tuple[Any, ..
         ("project", "model"),
         ("status",),
         ("outcome", "endpoint"),
+        ("hour", "outcome"),
+        ("hour", "model"),
     ],
 )
 @pytest.mark.parametrize(
@@ -119,6 +122,68 @@ async def test_sums_of_users_are_those_of_the_exchanges(
         key: each[:3] for key, each in told(slow, *groups).items() if None not in key
     }
     assert all(each.sums.errors is None for each in quick.groups)
+
+
+@pytest.mark.parametrize(
+    "groups", [("tag.team",), ("day", "tag.team"), ("tag.team", "project"), ("tag.none",)]
+)
+@pytest.mark.parametrize(
+    "asked", [{}, {"since": "2026-11-17T03:00:00Z", "until": "2026-11-19T00:00:00Z"}], ids=str
+)
+async def test_sums_of_tags_are_those_of_the_exchanges(
+    pool: Pool, ingest: Ingest, groups: tuple[str, ...], asked: dict[str, str]
+) -> None:
+    day_before = record(at_ns=NOON_NS - 24 * HOUR, tags={"team": "t1", "else": "x"})
+    await ingest.deliver([*some(), record(tags={}), day_before])
+    reader = Query(pool).stats
+    quick = await reader.read(wanted(**asked), groups)
+    slow = await reader.read(wanted(**asked, min_duration_ms="0"), groups)
+    assert (quick.source, slow.source) == ("tags", "exchanges")
+    assert told(quick, *groups) == told(slow, *groups)
+    by_key = {tuple(each.values.values()): each.sums.quantiles() for each in slow.groups}
+    assert {tuple(each.values.values()): each.sums.quantiles() for each in quick.groups} == by_key
+
+
+async def test_tags_with_too_many_values_are_told_by_the_exchanges(
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tags, "MOST_VALUES", 5)
+    many = [record(at_ns=NOON_NS + n, tags={"id": f"{n}", "team": f"t{n % 2}"}) for n in range(20)]
+    for start in range(0, 20, 4):
+        await ingest.deliver(many[start : start + 4])
+    reader = Query(pool).stats
+    by_id = await reader.read(Filter(), ["tag.id"])
+    assert (by_id.source, len(by_id.groups)) == ("exchanges", 20)
+    by_team = await reader.read(Filter(), ["tag.team"])
+    assert (by_team.source, len(by_team.groups)) == ("tags", 2)
+    async with pool.transaction(readonly=True) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM usage_daily_tags WHERE name = 'id'") <= 5
+
+
+async def test_a_day_with_too_many_names_of_tags_is_told_by_the_exchanges(
+    pool: Pool, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tags, "MOST_NAMES", 5)
+    await ingest.deliver([record(at_ns=NOON_NS + n, tags={f"name{n}": "x", "team": "t"}) for n in range(9)])
+    await ingest.deliver([record(at_ns=NOON_NS + n, tags={"team": "t"}) for n in range(10, 12)])
+    found = await Query(pool).stats.read(Filter(), ["tag.team"])
+    assert found.source == "exchanges"
+    assert found.groups[0].sums.counts["exchanges"] == 11
+
+
+async def test_what_was_recorded_before_tags_were_summed_is_told_by_the_exchanges(
+    pool: Pool, ingest: Ingest
+) -> None:
+    await ingest.deliver(some())
+    async with pool.transaction() as connection:
+        await connection.execute("UPDATE meta SET value = '2026-11-19' WHERE key = 'tags_summed_since'")
+        await connection.execute("DELETE FROM usage_daily_tags")
+    await ingest.deliver([record(at_ns=NOON_NS + 36 * HOUR, tags={"team": "t1"})])
+    reader = Query(pool).stats
+    found = await reader.read(Filter(), ["tag.team"])
+    assert (found.source, found.groups[0].sums.counts["exchanges"]) == ("exchanges", 13)
+    late = await reader.read(wanted(since="2026-11-19"), ["tag.team"])
+    assert (late.source, late.groups[0].sums.counts["exchanges"]) == ("tags", 1)
 
 
 async def test_tags_and_status_codes_are_groups_too(pool: Pool, ingest: Ingest) -> None:
@@ -201,7 +266,12 @@ def test_the_smallest_table_that_knows_enough_is_read() -> None:
     assert source_of(["day"], wanted(status="404")) == "exchanges"
     assert source_of(["day"], wanted(user="u")) == "users"
     assert source_of(["hour"], wanted(user="u")) == "exchanges"
-    assert source_of(["day", "tag.x"], Filter()) == "exchanges"
+    assert source_of(["day", "tag.x"], Filter()) == "tags"
+    assert source_of(["hour", "tag.x"], Filter()) == "exchanges"
+    assert source_of(["tag.x", "tag.y"], Filter()) == "exchanges"
+    assert table_of("hourly", ["hour", "outcome"], wanted(status="4xx")) == "routes"
+    assert table_of("hourly", ["hour", "outcome"], wanted(model="m")) == "hourly"
+    assert table_of("hourly", ["day", "model"], Filter()) == "daily"
     assert source_of(["day"], wanted(**{"request.temperature": "1"})) == "exchanges"
 
 
