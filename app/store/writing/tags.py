@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 1_000
 """Values of one name in one day of a project that are summed."""
-MOST_NAMES = 100
+MOST_NAMES = 32
+"""Names of one day of a project."""
 ALL_NAMES = ""
 """What stands for all names of a day that has too many."""
-DAYS_HELD = 64
+VALUES_HELD = 100_000
+"""Of all days, in memory; beyond that, counting begins anew. Days count, too."""
 
 Row = tuple[Any, ...]
 Day = tuple[int, datetime.date]
@@ -31,15 +33,19 @@ class _Tags:
     unsummed: set[str]
     values: dict[str, set[str]] = field(default_factory=dict)
 
-    def take(self, name: str, value: str) -> None:
+    def take(self, name: str, value: str) -> bool:
+        """True where the value is new."""
         known = self.values.setdefault(name, set())
+        before = len(known)
         known.add(value)
+        is_new = len(known) > before
         if len(known) > MOST_VALUES:
             self.unsummed.add(name)
             known.clear()
         if len(self.values) > MOST_NAMES:
             self.unsummed.add(ALL_NAMES)
             self.values.clear()
+        return is_new
 
     def sums(self, name: str) -> bool:
         """Whether a name is summed."""
@@ -55,6 +61,7 @@ class SummedTags:
 
     def __init__(self) -> None:
         self._days: dict[Day, _Tags] = {}
+        self._values_held = 0
         self._sql = statements("ingest")
 
     async def of(self, connection: Connection, rows: list[Row]) -> list[Row]:
@@ -64,8 +71,8 @@ class SummedTags:
         held = await self._held({(row[0], row[1]) for row in rows}, connection)
         for project_id, day, name, value, *_ in rows:
             if held[project_id, day].sums(name):
-                held[project_id, day].take(name, value)
-        seen = {(*day, name) for day in held for name in (ALL_NAMES, *(row[2] for row in rows))}
+                self._values_held += held[project_id, day].take(name, value)
+        seen = {row[:3] for row in rows} | {(*day, ALL_NAMES) for day in held}
         # Each time, since a transaction that noted it may have failed.
         if notes := sorted(each for each in seen if each[2] in held[each[0], each[1]].unsummed):
             await connection.execute(self._sql["unsum_tags"], *columns(notes))
@@ -76,9 +83,11 @@ class SummedTags:
         if new := sorted(days - held.keys()):
             unsummed = await unsummed_names(connection, new)
             held.update({day: _Tags(unsummed.get(day, set())) for day in new})
+            self._values_held += len(new)
+        if self._values_held > VALUES_HELD:
+            self._days.clear()
+            self._values_held = 0
         self._days.update(held)
-        while len(self._days) > max(DAYS_HELD, len(days)):
-            del self._days[next(iter(self._days))]
         return held
 
 
