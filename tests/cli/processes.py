@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,8 +37,11 @@ def is_running(pid: int) -> bool:
 
 
 def children_of(pid: int) -> dict[str, int]:
-    """Running children by the name the kernel knows them by."""
-    found = {}
+    """Running children by the name the kernel knows them by; of several of one name one."""
+    return dict(_children(pid))
+
+
+def _children(pid: int) -> Iterator[tuple[str, int]]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -47,13 +50,12 @@ def children_of(pid: int) -> dict[str, int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         if int(tail.split()[1]) == pid and tail.split()[0] not in "ZX":
-            found[head.partition("(")[2]] = int(entry.name)
-    return found
+            yield head.partition("(")[2], int(entry.name)
 
 
 def descendants_of(pid: int) -> list[int]:
     """Every running process below another."""
-    direct = list(children_of(pid).values())
+    direct = [child for _, child in _children(pid)]
     return [*direct, *(each for child in direct for each in descendants_of(child))]
 
 
