@@ -14,7 +14,7 @@ Files, below DATA_DIR/journal (mode 0700; files 0600)
     recorder.id                     its UUID, the same after a restart
     quarantine/                     exchanges that PostgreSQL will not take, in the same format, and files that are no
                                     readable segments (damaged header, unknown format version)
-    ballast                         16 MiB of zeros, given up on a full disk so that ends and notes still fit
+    ballast                         zeros, at most 16 MiB, given up on a full disk so that ends and notes still fit
 
     The writer of a segment holds its flock for life, so a segment whose lock can be taken is an orphan: the kernel
     frees locks at kill -9, and a stopped worker still holds its own. Segments are only appended to and, when all
