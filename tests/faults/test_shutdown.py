@@ -88,7 +88,8 @@ async def test_one_product_takes_over_from_another_in_the_same_folder_and_no_cal
                 await asyncio.sleep(0.5)
                 old = made.product
                 await made.start()  # new calls go to the new one from here on
-                await asyncio.sleep(0.3)  # those that are on their way to the old one arrive, as behind a balancer
+                # Those that are on their way to the old one arrive, as behind a balancer.
+                await asyncio.sleep(0.3)
                 assert await old.stop() == 0
         row.tell(held=await made.judge())
 

@@ -50,6 +50,6 @@ class StatsList(BaseModel):
     incomplete: bool = Field(description="Reading took too long; what began before `since` is not in it.")
     since: str | None
     source: Literal["hourly", "users", "tags", "exchanges"] = Field(
-        description="`hourly`, `users`, `tags`: sums written while recording; users' sums have no errors and no percentiles. "
-        "`exchanges`: worked out now."
+        description="`hourly`, `users`, `tags`: sums written while recording; users' sums have no errors and no "
+        "percentiles. `exchanges`: worked out now."
     )
