@@ -64,8 +64,8 @@ class Sender:
         self.is_revoked = False
 
     async def send(self, message: Message) -> None:
-        """The ASGI `send`. Raises RevokedError in the middle of an answer, which leaves it cut."""
-        if self._grant.project is not None and message["type"] == "http.response.body":
+        """The ASGI `send`. Raises RevokedError in the middle of an answer that goes on, which leaves it cut."""
+        if self._grant.project is not None and message.get("more_body"):
             with suppress(StoreError):  # away for now: what is asked of it next says so
                 self.is_revoked = await self._tokens.project_of(self._grant.token_sha256) is None
             if self.is_revoked:

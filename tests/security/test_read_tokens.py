@@ -9,7 +9,7 @@ import uuid
 import httpx
 import pytest
 
-from app.api.guard import TOKENLESS_PATHS
+from app.api.guard import TOKENLESS_PATHS, Grant, RevokedError, Sender
 from app.store.tokens import KNOWN_SECONDS
 from tests.api.conftest import TOKEN
 from tests.cli.asked import verbatim
@@ -161,6 +161,25 @@ async def test_a_project_that_is_not_there_yet_has_nothing(console, projects):
     assert (await console.get("/api/exchanges", headers=headers)).json()["data"] == []
     stats = (await console.get("/api/stats?group_by=model", headers=headers)).json()
     assert stats["data"] == []
+
+
+async def test_an_answer_that_is_whole_comes_whole_though_its_token_was_revoked_meanwhile(console, projects):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    class Revoked:
+        async def project_of(self, _token_sha256):
+            return None
+
+    sender = Sender(send, Revoked(), Grant("mine", b"x"))
+    await sender.send({"type": "http.response.start", "status": 200, "headers": []})
+    await sender.send({"type": "http.response.body", "body": b"whole"})
+    assert len(sent) == 2
+    with pytest.raises(RevokedError):
+        await sender.send({"type": "http.response.body", "body": b"a piece", "more_body": True})
+    assert len(sent) == 2
 
 
 async def test_a_token_is_kept_as_its_hash_shown_once_and_good_until_it_is_revoked(
