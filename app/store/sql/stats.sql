@@ -1,6 +1,7 @@
 -- limit_adding: One process and a helper, and the memory that sums of histograms take; more would contend with recording.
 SET LOCAL max_parallel_workers_per_gather = 1;
 SET LOCAL work_mem = '32MB';
+SET LOCAL plan_cache_mode = force_custom_plan;
 
 -- hourly: Sums of hours by two groups (hours, projects, model, key, outcome, status classes, groups, times?, most).
 SELECT
