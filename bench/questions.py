@@ -13,6 +13,7 @@ from app.store.filters.filter import Filter, Order
 from app.store.filters.reading import read_filter
 from app.store.pages.wanted import Sort
 from app.store.reading.query import Query
+from app.store.sums.groups import quantiles
 from bench import corpus
 from bench.loading import Said
 
@@ -163,6 +164,7 @@ class Questions:
     def _stats(self, pairs: list[tuple[str, str]], groups: tuple[str, ...]) -> Ask:
         async def ask() -> Outcome:
             stats = await self._query.stats.read(read_filter(pairs, utc_now()), groups)
+            quantiles([each.sums for each in stats.groups])
             return Outcome(len(stats.groups), not stats.is_complete)
 
         return ask

@@ -339,6 +339,49 @@ CREATE TABLE usage_daily (
     PRIMARY KEY (project_id, day, model, route, key, status_class, outcome)
 ) WITH (fillfactor = 70);
 
+-- The same by weeks, model and key.
+CREATE TABLE usage_weekly (
+    project_id int4 NOT NULL,
+    week date NOT NULL,
+    model text NOT NULL DEFAULT '',
+    key text NOT NULL DEFAULT '',
+    exchanges int8 NOT NULL,
+    request_bytes int8 NOT NULL,
+    response_bytes int8 NOT NULL,
+    input_tokens int8 NOT NULL,
+    cached_tokens int8 NOT NULL,
+    output_tokens int8 NOT NULL,
+    reasoning_tokens int8 NOT NULL,
+    cost numeric NOT NULL DEFAULT 0,
+    unpriced int8 NOT NULL DEFAULT 0,
+    errors int8 NOT NULL,
+    duration_histogram numeric NOT NULL,
+    ttft_histogram numeric NOT NULL,
+    PRIMARY KEY (project_id, week, model, key)
+) WITH (fillfactor = 70);
+
+-- The same by days without key.
+CREATE TABLE usage_daily_models (
+    project_id int4 NOT NULL,
+    day date NOT NULL,
+    model text NOT NULL DEFAULT '',
+    route text NOT NULL DEFAULT '',
+    status_class int2 NOT NULL DEFAULT 0,
+    outcome text NOT NULL DEFAULT '',
+    exchanges int8 NOT NULL,
+    request_bytes int8 NOT NULL,
+    response_bytes int8 NOT NULL,
+    input_tokens int8 NOT NULL,
+    cached_tokens int8 NOT NULL,
+    output_tokens int8 NOT NULL,
+    reasoning_tokens int8 NOT NULL,
+    cost numeric NOT NULL DEFAULT 0,
+    duration_histogram numeric NOT NULL,
+    ttft_histogram numeric NOT NULL,
+    unpriced int8 NOT NULL DEFAULT 0,
+    PRIMARY KEY (project_id, day, model, route, status_class, outcome)
+) WITH (fillfactor = 70);
+
 CREATE TABLE usage_daily_users (
     project_id int4 NOT NULL,
     day date NOT NULL,
@@ -494,4 +537,4 @@ CREATE TABLE read_tokens (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-INSERT INTO meta (key, value) VALUES ('schema_version', '9'), ('min_writer', '3'), ('tags_summed_since', '1970-01-01');
+INSERT INTO meta (key, value) VALUES ('schema_version', '10'), ('min_writer', '4'), ('tags_summed_since', '1970-01-01');

@@ -11,7 +11,7 @@ from pydantic import Field
 from app.api import wire
 from app.api.parameters import NAMED_BY_CLIENTS, FilterParameters
 from app.api.schemas.stats import StatsList
-from app.store.sums.groups import COUNTS, GROUPS, SHARES, read_groups
+from app.store.sums.groups import COUNTS, GROUPS, SHARES, Quantiles, quantiles, read_groups
 from app.store.sums.stats import Group, Stats, StatsReader
 
 _NAMES = [f"p{round(share * 100)}" for share in SHARES]
@@ -47,7 +47,7 @@ def stats_page(found: Stats) -> dict[str, Any]:
     """Groups in OpenAI's envelope of lists."""
     return {
         "object": "list",
-        "data": [_group(each, with_times=found.has_times) for each in found.groups],
+        "data": [_group(each, *times) for each, times in zip(found.groups, _times(found), strict=True)],
         "has_more": found.has_more,
         "incomplete": not found.is_complete,
         "since": None if found.since is None else wire.time(found.since),
@@ -55,11 +55,17 @@ def stats_page(found: Stats) -> dict[str, Any]:
     }
 
 
-def _group(group: Group, *, with_times: bool) -> dict[str, Any]:
+def _times(found: Stats) -> list[tuple[Quantiles, Quantiles]]:
+    if not found.has_times:
+        return [(None, None)] * len(found.groups)
+    return quantiles([each.sums for each in found.groups])
+
+
+def _group(group: Group, durations: Quantiles, ttfts: Quantiles) -> dict[str, Any]:
     sums = group.sums
     exchanges = sums.counts["exchanges"]
     rate = None if sums.errors is None or not exchanges else sums.errors / exchanges
-    told: dict[str, Any] = {
+    return {
         "object": "stats",
         "group": {
             name: wire.time(each) if isinstance(each, datetime.datetime) else each
@@ -70,15 +76,12 @@ def _group(group: Group, *, with_times: bool) -> dict[str, Any]:
         "cost": wire.money(sums.cost),
         "errors": sums.errors,
         "error_rate": rate,
+        "duration_ms": _percentiles(durations),
+        "ttft_ms": _percentiles(ttfts),
     }
-    durations, ttfts = sums.quantiles() if with_times else (None, None)
-    return told | {"duration_ms": _percentiles(durations), "ttft_ms": _percentiles(ttfts)}
 
 
-def _percentiles(times_us: list[float | None] | None) -> dict[str, float | None] | None:
-    if times_us is None or None in times_us:
+def _percentiles(times_us: Quantiles) -> dict[str, float] | None:
+    if times_us is None:
         return None
-    return {
-        name: None if each is None else round(each / 1000, 3)
-        for name, each in zip(_NAMES, times_us, strict=True)
-    }
+    return {name: round(each / 1000, 3) for name, each in zip(_NAMES, times_us, strict=True)}

@@ -12,13 +12,19 @@ import pytest
 from app.recorder.prices import Prices
 from app.recorder.redecode import Progress, Redecoder
 from app.store.database.pool import Pool
-from app.store.sums.histogram import unpacked
+from app.store.sums.histogram import counted
 from app.store.writing.ingest import Ingest
 from app.store.writing.metadata import MetadataWriter
 from app.store.writing.record import Record, Usage
 from app.store.writing.redecoding import Redecoding
 from tests.store.conftest import RECORDER
-from tests.store.sums.test_groups import DAYS_THAT_DIFFER, ROUTES_THAT_DIFFER, TAGS_THAT_DIFFER
+from tests.store.sums.test_groups import (
+    DAYS_THAT_DIFFER,
+    MODELS_THAT_DIFFER,
+    ROUTES_THAT_DIFFER,
+    TAGS_THAT_DIFFER,
+    WEEKS_THAT_DIFFER,
+)
 from tests.store.talks import Clock, Talker
 
 SINCE = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
@@ -98,8 +104,14 @@ async def test_what_could_not_be_read_is_mended_with_its_sums_and_conversations(
     sums = await fetch(pool, "SELECT *, numeric_send(duration_histogram) AS durations FROM usage_hourly")
     assert {(row["route"], row["model"]) for row in sums} == {("chat/completions", "gpt-4o")}
     assert sum(row["exchanges"] for row in sums) == 12
-    assert sum(sum(unpacked(row["durations"]).values()) for row in sums) == 12
-    for wrong in (DAYS_THAT_DIFFER, ROUTES_THAT_DIFFER, TAGS_THAT_DIFFER):
+    assert counted([[row["durations"] for row in sums]]).sum() == 12
+    for wrong in (
+        DAYS_THAT_DIFFER,
+        WEEKS_THAT_DIFFER,
+        MODELS_THAT_DIFFER,
+        ROUTES_THAT_DIFFER,
+        TAGS_THAT_DIFFER,
+    ):
         [differing] = await fetch(pool, wrong)
         assert differing["count"] == 0
     assert await fetch(pool, "SELECT value FROM usage_daily_tags")

@@ -25,7 +25,7 @@ from app.store.statements import statements
 if TYPE_CHECKING:
     from app.store.database.pool import Connection
 
-WRITER_VERSION = 3
+WRITER_VERSION = 4
 """What this code writes; a database whose `min_writer` is higher needs a newer Verbatim."""
 
 UPGRADE_LOCK_SECONDS = 120.0

@@ -64,6 +64,12 @@ DELETE FROM usage_hourly WHERE hour >= $1 AND hour <= $2 AND exchanges <= 0;
 -- forget_empty_days: The same for sums of days.
 DELETE FROM usage_daily WHERE day >= $1 AND day <= $2 AND exchanges <= 0;
 
+-- forget_empty_models: The same for sums of days without key.
+DELETE FROM usage_daily_models WHERE day >= $1 AND day <= $2 AND exchanges <= 0;
+
+-- forget_empty_weeks: The same for sums of weeks.
+DELETE FROM usage_weekly WHERE week > $1::date - 7 AND week <= $2 AND exchanges <= 0;
+
 -- forget_empty_routes: The same for sums of hours without model and key.
 DELETE FROM usage_hourly_routes WHERE hour >= $1 AND hour <= $2 AND exchanges <= 0;
 

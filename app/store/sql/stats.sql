@@ -3,23 +3,65 @@ SET LOCAL max_parallel_workers_per_gather = 1;
 SET LOCAL work_mem = '32MB';
 SET LOCAL plan_cache_mode = force_custom_plan;
 
--- hourly: Sums of hours by two groups (hours, projects, model, key, outcome, status classes, groups, times?, most).
+-- sums: Sums by two groups (Spans: hours, days; projects, model, key, outcome, status classes, groups, times?, most).
 SELECT
     coalesce(date_part('epoch', g.first_time)::int8::text, g.first) AS first,
     coalesce(date_part('epoch', g.second_time)::int8::text, g.second) AS second,
     sum(u.exchanges)::int8 AS exchanges,
-    coalesce(sum(u.exchanges) FILTER (
-        WHERE u.status_class >= 4 OR u.outcome NOT IN ('completed', 'client_left')
-    ), 0)::int8 AS errors,
+    sum(CASE
+        WHEN u.status_class >= 4 OR u.outcome NOT IN ('completed', 'client_left') THEN u.exchanges ELSE u.errors
+    END)::int8 AS errors,
     sum(u.request_bytes)::int8 AS request_bytes, sum(u.response_bytes)::int8 AS response_bytes,
     sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
     sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
     sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced,
     numeric_send(sum(u.duration_histogram) FILTER (WHERE $10::bool)) AS durations,
     numeric_send(sum(u.ttft_histogram) FILTER (WHERE $10::bool)) AS ttfts
-FROM usage_hourly AS u CROSS JOIN LATERAL (SELECT
-    CASE $8::text WHEN 'hour' THEN u.hour WHEN 'day' THEN date_trunc('day', u.hour, 'UTC') END AS first_time,
-    CASE $9::text WHEN 'hour' THEN u.hour WHEN 'day' THEN date_trunc('day', u.hour, 'UTC') END AS second_time,
+FROM (
+    SELECT
+        project_id, hour AS at, model, route, key, status_class, outcome, 0 AS errors,
+        exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost,
+        unpriced, duration_histogram, ttft_histogram
+    FROM usage_hourly WHERE hour >= ($1::timestamptz[])[1] AND hour < ($1::timestamptz[])[2]
+    UNION ALL
+    SELECT
+        project_id, hour AS at, model, route, key, status_class, outcome, 0 AS errors,
+        exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost,
+        unpriced, duration_histogram, ttft_histogram
+    FROM usage_hourly WHERE hour >= ($1::timestamptz[])[3] AND hour < ($1::timestamptz[])[4]
+    UNION ALL
+    SELECT
+        project_id, hour AS at, '', route, '', status_class, outcome, 0 AS errors,
+        exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost,
+        unpriced, duration_histogram, ttft_histogram
+    FROM usage_hourly_routes WHERE hour >= ($1::timestamptz[])[5] AND hour < ($1::timestamptz[])[6]
+    UNION ALL
+    SELECT
+        project_id, day::timestamp AT TIME ZONE 'UTC' AS at, model, route, key, status_class, outcome, 0 AS errors,
+        exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost,
+        unpriced, duration_histogram, ttft_histogram
+    FROM usage_daily WHERE day >= ($2::date[])[1] AND day < ($2::date[])[2]
+    UNION ALL
+    SELECT
+        project_id, day::timestamp AT TIME ZONE 'UTC' AS at, model, route, key, status_class, outcome, 0 AS errors,
+        exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost,
+        unpriced, duration_histogram, ttft_histogram
+    FROM usage_daily WHERE day >= ($2::date[])[3] AND day < ($2::date[])[4]
+    UNION ALL
+    SELECT
+        project_id, week::timestamp AT TIME ZONE 'UTC' AS at, model, '', key, 0::int2, 'completed', errors,
+        exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost,
+        unpriced, duration_histogram, ttft_histogram
+    FROM usage_weekly WHERE week >= ($2::date[])[5] AND week < ($2::date[])[6]
+    UNION ALL
+    SELECT
+        project_id, day::timestamp AT TIME ZONE 'UTC' AS at, model, route, '', status_class, outcome, 0 AS errors,
+        exchanges, request_bytes, response_bytes, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost,
+        unpriced, duration_histogram, ttft_histogram
+    FROM usage_daily_models WHERE day >= ($2::date[])[7] AND day < ($2::date[])[8]
+) AS u CROSS JOIN LATERAL (SELECT
+    CASE $8::text WHEN 'hour' THEN u.at WHEN 'day' THEN date_trunc('day', u.at, 'UTC') END AS first_time,
+    CASE $9::text WHEN 'hour' THEN u.at WHEN 'day' THEN date_trunc('day', u.at, 'UTC') END AS second_time,
     CASE $8::text
         WHEN 'model' THEN u.model WHEN 'key' THEN u.key WHEN 'project' THEN u.project_id::text
         WHEN 'status' THEN u.status_class::text WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
@@ -29,76 +71,13 @@ FROM usage_hourly AS u CROSS JOIN LATERAL (SELECT
         WHEN 'status' THEN u.status_class::text WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
     END AS second
 ) AS g
-WHERE u.project_id = ANY($3::int4[]) AND u.hour >= $1::timestamptz AND u.hour < $2::timestamptz
+WHERE u.project_id = ANY($3::int4[])
     AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.key = $5)
     AND ($6::text IS NULL OR u.outcome = $6) AND ($7::int2[] IS NULL OR u.status_class = ANY($7))
 GROUP BY g.first_time, g.second_time, g.first, g.second
-ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
-LIMIT $11::int8;
-
--- routes: The same from sums without model and key (hours, projects, outcome, status classes, groups, times?, most).
-SELECT
-    coalesce(date_part('epoch', g.first_time)::int8::text, g.first) AS first,
-    coalesce(date_part('epoch', g.second_time)::int8::text, g.second) AS second,
-    sum(u.exchanges)::int8 AS exchanges,
-    coalesce(sum(u.exchanges) FILTER (
-        WHERE u.status_class >= 4 OR u.outcome NOT IN ('completed', 'client_left')
-    ), 0)::int8 AS errors,
-    sum(u.request_bytes)::int8 AS request_bytes, sum(u.response_bytes)::int8 AS response_bytes,
-    sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
-    sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
-    sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced,
-    numeric_send(sum(u.duration_histogram) FILTER (WHERE $8::bool)) AS durations,
-    numeric_send(sum(u.ttft_histogram) FILTER (WHERE $8::bool)) AS ttfts
-FROM usage_hourly_routes AS u CROSS JOIN LATERAL (SELECT
-    CASE $6::text WHEN 'hour' THEN u.hour WHEN 'day' THEN date_trunc('day', u.hour, 'UTC') END AS first_time,
-    CASE $7::text WHEN 'hour' THEN u.hour WHEN 'day' THEN date_trunc('day', u.hour, 'UTC') END AS second_time,
-    CASE $6::text
-        WHEN 'project' THEN u.project_id::text WHEN 'status' THEN u.status_class::text
-        WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
-    END AS first,
-    CASE $7::text
-        WHEN 'project' THEN u.project_id::text WHEN 'status' THEN u.status_class::text
-        WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
-    END AS second
-) AS g
-WHERE u.project_id = ANY($3::int4[]) AND u.hour >= $1::timestamptz AND u.hour < $2::timestamptz
-    AND ($4::text IS NULL OR u.outcome = $4) AND ($5::int2[] IS NULL OR u.status_class = ANY($5))
-GROUP BY g.first_time, g.second_time, g.first, g.second
-ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
-LIMIT $9::int8;
-
--- daily: The same of days.
-SELECT
-    coalesce(((g.first_time - DATE '1970-01-01') * 86400::int8)::text, g.first) AS first,
-    coalesce(((g.second_time - DATE '1970-01-01') * 86400::int8)::text, g.second) AS second,
-    sum(u.exchanges)::int8 AS exchanges,
-    coalesce(sum(u.exchanges) FILTER (
-        WHERE u.status_class >= 4 OR u.outcome NOT IN ('completed', 'client_left')
-    ), 0)::int8 AS errors,
-    sum(u.request_bytes)::int8 AS request_bytes, sum(u.response_bytes)::int8 AS response_bytes,
-    sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
-    sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
-    sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced,
-    numeric_send(sum(u.duration_histogram) FILTER (WHERE $10::bool)) AS durations,
-    numeric_send(sum(u.ttft_histogram) FILTER (WHERE $10::bool)) AS ttfts
-FROM usage_daily AS u CROSS JOIN LATERAL (SELECT
-    CASE $8::text WHEN 'day' THEN u.day END AS first_time,
-    CASE $9::text WHEN 'day' THEN u.day END AS second_time,
-    CASE $8::text
-        WHEN 'model' THEN u.model WHEN 'key' THEN u.key WHEN 'project' THEN u.project_id::text
-        WHEN 'status' THEN u.status_class::text WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
-    END AS first,
-    CASE $9::text
-        WHEN 'model' THEN u.model WHEN 'key' THEN u.key WHEN 'project' THEN u.project_id::text
-        WHEN 'status' THEN u.status_class::text WHEN 'outcome' THEN u.outcome WHEN 'endpoint' THEN u.route
-    END AS second
-) AS g
-WHERE u.project_id = ANY($3::int4[]) AND u.day >= $1::date AND u.day < $2::date
-    AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.key = $5)
-    AND ($6::text IS NULL OR u.outcome = $6) AND ($7::int2[] IS NULL OR u.status_class = ANY($7))
-GROUP BY g.first_time, g.second_time, g.first, g.second
-ORDER BY coalesce(g.first_time, g.second_time), sum(u.exchanges) DESC
+ORDER BY
+    CASE WHEN $11::int8 IS NOT NULL THEN coalesce(g.first_time, g.second_time) END,
+    CASE WHEN $11::int8 IS NOT NULL THEN sum(u.exchanges) END DESC
 LIMIT $11::int8;
 
 -- tags: Sums of whole days by a tag and another group (from day, before day, projects, tag, groups, times?, most).

@@ -8,12 +8,13 @@ hundredth of the time that arrays take.
 from __future__ import annotations
 
 import bisect
-import itertools
-import struct
-import sys
-from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 STEPS_PER_DOUBLING = 8
 LOWEST_MICROSECONDS = 128.0
@@ -22,9 +23,12 @@ BUCKETS = 8 * 30 + 1
 
 DIGITS = 12
 """Of a bucket's count, at most a million million."""
-_WORD_DIGITS, _WORDS = 4, 3
+_WORD, _WORDS = 10**4, 3
 """PostgreSQL sends a number as words of four digits: three are a bucket's count."""
-_HEAD = struct.Struct(">HhHH")
+_SOME = 1e-9
+"""More than nothing, so that a bucket is found that has any."""
+_HEAD_WORDS = 4
+"""How many words, the power of the first, sign, and digits behind the point."""
 
 BOUNDS_MICROSECONDS = tuple(
     LOWEST_MICROSECONDS * 2 ** (each / STEPS_PER_DOUBLING) for each in range(BUCKETS - 1)
@@ -49,32 +53,44 @@ def packed(times_us: Sequence[int]) -> str:
     return "".join(digits).lstrip("0") or "0"
 
 
-def unpacked(sent: bytes) -> dict[int, int]:
-    """A histogram, a number as numeric_send gives it, as counts by bucket."""
-    _, highest, _, _ = _HEAD.unpack_from(sent)
-    words = array("H", sent[_HEAD.size :])
-    if sys.byteorder == "little":
-        words.byteswap()
-    counts: dict[int, int] = {}
-    for number, word in zip(range(highest, -1, -1), words, strict=False):
-        if word:
-            place, part = divmod(number, _WORDS)
-            counts[place] = counts.get(place, 0) + word * 10 ** (_WORD_DIGITS * part)
-    return counts
+def counted(groups: Sequence[Sequence[bytes]]) -> npt.NDArray[np.float64]:
+    """What the histograms of each group count together: groups × BUCKETS.
+
+    A histogram is a number as numeric_send gives it: a head, and words of four digits, highest first, without zeros at
+    the end.
+    """
+    # The console needs it only here: 20 MB that an idle one goes without.
+    import numpy as np
+
+    every = [histogram for histograms in groups for histogram in histograms]
+    lengths = np.array([len(each) // 2 for each in every], np.int64)
+    words = np.frombuffer(b"".join(every), ">u2").astype(np.int64)
+    starts = np.cumsum(lengths) - lengths
+    group = np.repeat(np.repeat(np.arange(len(groups)), [len(each) for each in groups]), lengths)
+    place = np.arange(len(words)) - np.repeat(starts, lengths) - _HEAD_WORDS
+    power = np.repeat(words[starts + 1], lengths) - place
+    bucket = np.minimum(power // _WORDS, BUCKETS - 1)
+    worth = words * float(_WORD) ** (power % _WORDS)
+    is_digit = place >= 0
+    held = np.bincount((group * BUCKETS + bucket)[is_digit], worth[is_digit], minlength=len(groups) * BUCKETS)
+    return held.astype(np.float64, copy=False).reshape(-1, BUCKETS)
 
 
-def quantiles_us(counts: Mapping[int, int], shares: Sequence[float]) -> list[float | None]:
-    """For each share (0 to 1) the time below which so many lie, in microseconds; None where there are none."""
-    buckets = sorted(each for each, count in counts.items() if count > 0)
-    if not buckets:
-        return [None] * len(shares)
-    seen = list(itertools.accumulate(counts[each] for each in buckets))
-    found: list[float | None] = []
+def quantiles_us(
+    groups: Sequence[Sequence[bytes]], shares: Sequence[float]
+) -> list[tuple[float, ...] | None]:
+    """For each group and share (0 to 1) the time below which so many lie, in microseconds; None where none is known."""
+    import numpy as np
+
+    counts = counted(groups)
+    seen = counts.cumsum(axis=1)
+    rows = np.arange(len(groups))
+    bounds = np.array((0.0, *BOUNDS_MICROSECONDS, BOUNDS_MICROSECONDS[-1]))
+    found = []
     for share in shares:
-        wanted = share * seen[-1]
-        place = min(bisect.bisect_left(seen, wanted), len(seen) - 1)
-        number = buckets[place]
-        low = BOUNDS_MICROSECONDS[number - 1] if number else 0.0
-        high = BOUNDS_MICROSECONDS[min(number, BUCKETS - 2)]
-        found.append(high - (high - low) * (seen[place] - wanted) / counts[number])
-    return found
+        wanted = np.maximum(share * seen[:, -1], _SOME)
+        place = np.minimum((seen < wanted[:, None]).sum(axis=1), BUCKETS - 1)
+        over = (seen[rows, place] - wanted) / np.maximum(counts[rows, place], 1)
+        found.append(bounds[place + 1] - (bounds[place + 1] - bounds[place]) * over)
+    told = zip(seen[:, -1].tolist(), zip(*[each.tolist() for each in found], strict=True), strict=True)
+    return [each if total else None for total, each in told]

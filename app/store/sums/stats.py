@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import operator
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,21 +23,9 @@ from app.store.pages.wanted import Wanted
 from app.store.pages.within import LEAST_SECONDS, QUICK_SECONDS, within
 from app.store.search.listing import SearchedLists
 from app.store.statements import statements
-from app.store.sums.groups import (
-    TAG,
-    TIMES,
-    Part,
-    Source,
-    Sums,
-    Table,
-    days_at_once,
-    end_of_days,
-    parts,
-    source_of,
-    status_classes,
-    table_of,
-)
+from app.store.sums.groups import TAG, TIMES, Source, Sums, source_of, status_classes
 from app.store.sums.histogram import BOUNDS_MICROSECONDS
+from app.store.sums.spans import Part, days_at_once, end_of_days, is_whole_days, parts, spans
 from app.store.visible import visible_projects
 
 if TYPE_CHECKING:
@@ -62,10 +49,6 @@ class Group:
 
     values: Mapping[str, str | datetime.datetime | None]
     sums: Sums
-
-    def time_of(self, name: str) -> str:
-        """For sorting by a group that is a time."""
-        return str(self.values[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +90,18 @@ class StatsReader:
                     await run.search(self._searched)
                 else:
                     await run.run(source)
-        found = [Group(_values(groups, key, projects), sums) for key, sums in run.groups.items()]
-        _sort(found, groups)
+        shown = _in_order(run.groups, groups)[:limit]
+        found = [Group(_values(groups, key, projects), run.sums(key)) for key in shown]
         has_times = with_times and source != "users"
         since = wanted.since if run.is_complete else run.reached
-        return Stats(found[:limit], len(found) > limit, source, since, run.is_complete, has_times)
+        return Stats(found, len(run.groups) > limit, source, since, run.is_complete, has_times)
 
     async def _has_tags(
         self, connection: Connection, project_ids: Sequence[int], groups: Sequence[str], wanted: Filter
     ) -> bool:
         """Whether the tag among the groups is summed, for all of the time."""
         (name,) = [each.removeprefix(TAG) for each in groups if each.startswith(TAG)]
-        whole = [each for each in parts(wanted.since, wanted.until, "tags") if each.table == "tags"]
+        whole = [each for each in parts(wanted.since, wanted.until, "tags") if each.source == "tags"]
         spans = [(each.low.date(), each.high.date()) for each in whole]
         asked = [(project_ids, name, *span) for span in spans]
         return all([await connection.fetchval(self._sql["tags_suffice"], *each) for each in asked])
@@ -138,24 +121,27 @@ class _Run:
         self._tags = [each.removeprefix(TAG) if each.startswith(TAG) else None for each in groups]
         self._is_by_time = not set(self._names).isdisjoint(TIMES)
         self._sql = statements("stats")
-        self.groups: dict[Key, Sums] = {}
+        self._knows_errors = True
+        self.groups: dict[Key, list[asyncpg.Record]] = {}
+        """Rows of sums; few of the groups that are read are shown."""
         self.is_complete = True
         self.reached: datetime.datetime | None = None
 
     async def run(self, source: Source) -> None:
         deadline = monotonic_ns() + int(BUDGET_SECONDS * 1e9)
-        for part in parts(
-            self._wanted.since, self._wanted.until, table_of(source, self._names, self._wanted)
-        ):
+        for part in parts(self._wanted.since, self._wanted.until, source):
             if self._has_first_times():
                 break
-            if part.table == "exchanges":
+            if part.source == "exchanges":
                 await self._exchanges(lowest_id(part.low), lowest_id(part.high), source, deadline)
             else:
                 await self._whole(part)
-        if source == "users":
-            for sums in self.groups.values():
-                sums.errors = None
+        self._knows_errors = source != "users"
+
+    def sums(self, key: Key) -> Sums:
+        """What the rows of a group add up to."""
+        found = Sums.of(self.groups[key])
+        return found if self._knows_errors else dataclasses.replace(found, errors=None)
 
     async def search(self, searched: SearchedLists) -> None:
         """Sums up what says the words of the filter, as far as the budget reaches."""
@@ -176,36 +162,37 @@ class _Run:
         """What sums tell; a few days at a time where groups come by time, since no more than the first are shown."""
         low, days, read = part.low, 0, 0
         if self._is_by_time:
-            first = await self._first_day(part.table)
+            first = await self._first_day(part.source)
             low, days = max(low, first or low), 1 if first is not None else 0
         while low < part.high and not self._has_first_times():
             high = end_of_days(low, part.high, days) if days else part.high
-            self._add(await self._rows(self._sql[part.table], *self._parameters(part.table, low, high)))
+            self._add(await self._rows(*self._statement_of_sums(Part(low, high, part.source))))
             low, read = high, read + days
             days = days and days_at_once(len(self.groups), read, self._page.limit)
 
-    async def _first_day(self, table: Table) -> datetime.datetime | None:
-        """When the sums of a table begin."""
+    async def _first_day(self, source: Source) -> datetime.datetime | None:
+        """When the sums of a source begin."""
         days = await self._connection.fetchrow(self._sql["first_days"], self._page.project_ids)
-        first = days["users" if table == "users" else "others"] if days is not None else None
+        first = days["users" if source == "users" else "others"] if days is not None else None
         return None if first is None else datetime.datetime.combine(first, datetime.time(), datetime.UTC)
 
-    def _parameters(self, table: Table, low: datetime.datetime, high: datetime.datetime) -> tuple[Any, ...]:
-        wanted = self._wanted
-        is_hourly = table in ("hourly", "routes")
-        span = (low, high) if is_hourly else (low.date(), high.date())
+    def _statement_of_sums(self, part: Part) -> tuple[Any, ...]:
+        """The statement for whole hours or days, with its parameters."""
+        wanted, low, high = self._wanted, part.low, part.high
         names = (self._name(0), self._name(1))
-        # Whole days of one table, and whole hours, are told by it alone: later parts add nothing to their groups.
-        most = self._most(is_whole=not is_hourly or "hour" in self._names)
-        fixed = (*span, self._page.project_ids)
-        if table == "users":
-            return (*fixed, wanted.model, wanted.user, *names, most)
-        if table == "tags":
-            return (*fixed, self._tag(0) or self._tag(1), *names, self._with_times, most)
+        # Whole days of one source, and whole hours, are told by it alone: later parts add nothing to their groups.
+        most = self._most(is_whole="hour" in self._names or is_whole_days(low, high))
+        days = (low.date(), high.date(), self._page.project_ids)
+        if part.source == "users":
+            return (self._sql["users"], *days, wanted.model, wanted.user, *names, most)
+        if part.source == "tags":
+            tag = self._tag(0) or self._tag(1)
+            return (self._sql["tags"], *days, tag, *names, self._with_times, most)
         found = status_classes(wanted)
         classes = None if found is None else list(found)
-        several = () if table == "routes" else (wanted.model, wanted.key)
-        return (*fixed, *several, wanted.outcome, classes, *names, self._with_times, most)
+        told = spans(low, high, {*self._names, *wanted.asked()})
+        filters = (self._page.project_ids, wanted.model, wanted.key, wanted.outcome, classes)
+        return (self._sql["sums"], told.hours, told.days, *filters, *names, self._with_times, most)
 
     async def _rows(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
         rows = await within(self._connection, WHOLE_SECONDS, statement, *parameters)
@@ -261,7 +248,7 @@ class _Run:
 
     def _add(self, rows: Sequence[asyncpg.Record]) -> None:
         for row in rows:
-            self.groups.setdefault((row["first"], row["second"]), Sums()).add(row)
+            self.groups.setdefault((row["first"], row["second"]), []).append(row)
 
     def _name(self, number: int) -> str | None:
         return self._names[number] if number < len(self._names) else None
@@ -288,8 +275,10 @@ def _value(name: str, text: str, projects: Mapping[int, str]) -> str | datetime.
     return text or None
 
 
-def _sort(found: list[Group], groups: Sequence[str]) -> None:
+def _in_order(found: Mapping[Key, Sequence[asyncpg.Record]], groups: Sequence[str]) -> list[Key]:
     """By time, then the largest first."""
-    found.sort(key=lambda each: each.sums.counts["exchanges"], reverse=True)
-    for name in reversed([each for each in groups if each in TIMES]):
-        found.sort(key=operator.methodcaller("time_of", name))
+    sizes = {key: sum([row["exchanges"] for row in rows]) for key, rows in found.items()}
+    keys = sorted(found, key=sizes.__getitem__, reverse=True)
+    for place in reversed([place for place, name in enumerate(groups) if name in TIMES]):
+        keys.sort(key=lambda key: int(key[place] or 0))
+    return keys

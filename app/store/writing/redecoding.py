@@ -207,10 +207,10 @@ class Redecoding:
             await add_sums(connection, changing)
         times = [each.kept.record.started_at for each in changed]
         hour = datetime.timedelta(hours=1)
-        for name in ("forget_empty_hours", "forget_empty_routes"):
-            await connection.execute(self._sql[name], min(times) - hour, max(times))
-        for name in ("forget_empty_days", "forget_empty_user_days", "forget_empty_tag_days"):
-            await connection.execute(self._sql[name], min(times).date(), max(times).date())
+        for name in ("hours", "routes"):
+            await connection.execute(self._sql[f"forget_empty_{name}"], min(times) - hour, max(times))
+        for name in ("days", "models", "weeks", "user_days", "tag_days"):
+            await connection.execute(self._sql[f"forget_empty_{name}"], min(times).date(), max(times).date())
 
 
 def _placed(redecoded: Redecoded) -> Placed:

@@ -1,4 +1,4 @@
-"""Sums of exchanges: as rows, in the order of the parameters of ingest.sql, and added to the store."""
+"""Sums of exchanges: as rows, in the order of the parameters of sums.sql, and added to the store."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import decimal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.store.database.periods import week_of_day
 from app.store.statements import statements
 from app.store.sums.histogram import packed
 from app.store.writing.record import Record
@@ -15,7 +16,15 @@ from app.store.writing.rows import Placed, columns
 if TYPE_CHECKING:
     from app.store.database.pool import Connection
 
-KEYS = {"add_hourly": 7, "add_daily": 7, "add_hourly_routes": 5, "add_daily_users": 4, "add_daily_tags": 4}
+KEYS = {
+    "add_hourly": 7,
+    "add_daily": 7,
+    "add_weekly": 4,
+    "add_daily_models": 6,
+    "add_hourly_routes": 5,
+    "add_daily_users": 4,
+    "add_daily_tags": 4,
+}
 """Statements that add sums, in the order in which all transactions use them, and how many columns their keys have."""
 FAILED = 400
 ENDED_WELL = ("completed", "client_left")
@@ -85,15 +94,23 @@ async def add_sums(connection: Connection, sums: SumRows) -> None:
     """Adds them to what the store has."""
     for statement in KEYS:
         if rows := sums.get(statement):
-            await connection.execute(statements("ingest")[statement], *columns(rows))
+            await connection.execute(statements("sums")[statement], *columns(rows))
 
 
 def hourly_sums(hourly: list[tuple[Any, ...]]) -> SumRows:
-    """What follows from rows for add_hourly: the same of days, and without model and key."""
+    """What follows from rows for add_hourly: the same of days and weeks, and without key, or model and key."""
     keys = KEYS["add_hourly"]
     days = _folded(((row[0], row[1].date(), *row[2:keys]), row[keys:]) for row in hourly)
+    models = _folded(((*row[:4], *row[5:keys]), row[keys:]) for row in days)
+    weeks = _folded(((row[0], week_of_day(row[1]), row[2], row[4]), _with_errors(row)) for row in days)
     routes = _folded(((*row[:2], row[3], *row[5:keys]), row[keys:]) for row in hourly)
-    return {"add_hourly": hourly, "add_daily": days, "add_hourly_routes": routes}
+    return {
+        "add_hourly": hourly,
+        "add_daily": days,
+        "add_weekly": weeks,
+        "add_daily_models": models,
+        "add_hourly_routes": routes,
+    }
 
 
 def _grouped(
@@ -119,6 +136,14 @@ def _folded(rows: Iterable[tuple[tuple[Any, ...], Sequence[Any]]]) -> list[tuple
 def _added(sums: Sequence[Any], more: Sequence[Any]) -> list[Any]:
     """Histograms are texts of numbers."""
     return [str(int(a) + int(b)) if isinstance(a, str) else a + b for a, b in zip(sums, more, strict=True)]
+
+
+def _with_errors(day: Sequence[Any]) -> Sequence[Any]:
+    """What a row for add_daily counts, with errors before the times."""
+    *_, status_class, outcome = day[: KEYS["add_daily"]]
+    counts = day[KEYS["add_daily"] :]
+    has_failed = status_class >= FAILED // 100 or outcome not in ENDED_WELL
+    return (*counts[:-2], counts[0] if has_failed else 0, *counts[-2:])
 
 
 def _sums(records: Sequence[Record]) -> tuple[Any, ...]:

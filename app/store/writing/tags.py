@@ -62,7 +62,7 @@ class SummedTags:
     def __init__(self) -> None:
         self._days: dict[Day, _Tags] = {}
         self._values_held = 0
-        self._sql = statements("ingest")
+        self._sql = statements("sums")
 
     async def of(self, connection: Connection, rows: list[Row]) -> list[Row]:
         """Those of the rows for add_daily_tags that are to be added."""
@@ -100,6 +100,6 @@ async def only_summed(connection: Connection, rows: list[Row]) -> list[Row]:
 async def unsummed_names(connection: Connection, days: list[Day]) -> dict[Day, set[str]]:
     """Names that are not summed, by day; ALL_NAMES for all of a day."""
     found: dict[Day, set[str]] = {}
-    for row in await connection.fetch(statements("ingest")["unsummed_tags"], *columns(days)):
+    for row in await connection.fetch(statements("sums")["unsummed_tags"], *columns(days)):
         found.setdefault((row["project_id"], row["day"]), set()).add(row["name"])
     return found

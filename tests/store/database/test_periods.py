@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.clock import new_id
 from app.store.database.periods import day_of_id, lowest_id, period_of, week_number, week_of_day, week_of_id
-from app.store.sums.histogram import BOUNDS_MICROSECONDS, BUCKETS, bucket, packed, quantiles_us, unpacked
+from app.store.sums.histogram import BOUNDS_MICROSECONDS, BUCKETS, bucket, counted, packed, quantiles_us
 
 MOMENTS = st.datetimes(
     datetime.datetime(1970, 1, 5), datetime.datetime(2200, 1, 1), timezones=st.just(datetime.UTC)
@@ -67,23 +67,40 @@ def sent(number: str) -> bytes:
     return struct.pack(f">HhHH{len(words)}H", len(words), highest, 0, 0, *words)
 
 
+def told(*histograms: bytes) -> dict[int, int]:
+    """What buckets of a group hold that hold any."""
+    [counts] = counted([histograms])
+    return {number: int(count) for number, count in enumerate(counts) if count}
+
+
 @given(st.lists(st.integers(1_000, 10**9), min_size=1), st.floats(0, 1))
 def test_a_quantile_is_right_to_a_tenth(times_us: list[int], share: float) -> None:
-    counts = unpacked(sent(packed(times_us)))
-    assert counts == Counter(map(bucket, times_us))
+    histogram = sent(packed(times_us))
+    assert told(histogram) == Counter(map(bucket, times_us))
     ordered = sorted(times_us)
     exact = ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
-    [estimate] = quantiles_us(counts, [share])
-    assert estimate is not None
-    assert exact / 1.1 <= estimate <= exact * 1.1
+    [estimates] = quantiles_us([[histogram]], [share])
+    assert estimates is not None
+    assert exact / 1.1 <= estimates[0] <= exact * 1.1
 
 
 def test_no_times_have_no_quantile() -> None:
     assert packed([]) == "0"
-    assert quantiles_us(unpacked(sent("0")), [0.5, 0.9]) == [None, None]
+    assert quantiles_us([[sent("0")], [], [sent("0"), sent("0")]], [0.5, 0.9]) == [None] * 3
+    assert quantiles_us([[]], [0.5]) == [None]
+    assert quantiles_us([], [0.5]) == []
+
+
+def test_groups_have_the_quantiles_that_each_has_alone() -> None:
+    every: list[list[list[int]]] = [[[500], [10**6] * 7], [[]], [[], [10**9, 7]]]
+    groups = [[sent(packed(times)) for times in each] for each in every]
+    alone = [quantiles_us([each], [0.5, 0.99])[0] for each in groups]
+    assert quantiles_us(groups, [0.5, 0.99]) == alone
+    assert alone[1] is None
 
 
 @given(st.lists(st.lists(st.integers(0, 10**12), max_size=5), max_size=5))
 def test_histograms_are_added_as_numbers_are(times_us: list[list[int]]) -> None:
     total = sum(int(packed(each)) for each in times_us)
-    assert unpacked(sent(str(total))) == Counter(bucket(each) for several in times_us for each in several)
+    expected = Counter(bucket(each) for several in times_us for each in several)
+    assert told(sent(str(total))) == told(*(sent(packed(each)) for each in times_us)) == expected

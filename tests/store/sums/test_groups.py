@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import decimal
 import random
 from collections import Counter, defaultdict
 from typing import Any
 
-import pytest
-
 from app.store.database.pool import Pool
-from app.store.sums.groups import days_at_once, end_of_days
 from app.store.sums.histogram import packed
 from app.store.writing.ingest import Ingest
 from app.store.writing.record import Record, Usage
@@ -30,6 +26,35 @@ WHERE (h.exchanges, h.input_tokens, h.cost, h.durations, h.ttfts, h.unpriced) IS
     (d.exchanges, d.input_tokens, d.cost, d.duration_histogram, d.ttft_histogram, d.unpriced)
 """
 """Rows of days that are not the sum of their hours."""
+WEEKS_THAT_DIFFER = """
+SELECT count(*) FROM (
+    SELECT
+        project_id, date_trunc('week', day)::date AS week, model, key,
+        sum(exchanges)::int8 AS exchanges, sum(input_tokens)::int8 AS input_tokens, sum(cost) AS cost,
+        sum(duration_histogram) AS durations, sum(ttft_histogram) AS ttfts, sum(unpriced)::int8 AS unpriced,
+        sum(CASE
+            WHEN status_class >= 4 OR outcome NOT IN ('completed', 'client_left') THEN exchanges ELSE 0
+        END)::int8 AS errors
+    FROM usage_daily GROUP BY 1, 2, 3, 4
+) AS d
+FULL JOIN usage_weekly AS w USING (project_id, week, model, key)
+WHERE (d.exchanges, d.input_tokens, d.cost, d.durations, d.ttfts, d.unpriced, d.errors) IS DISTINCT FROM
+    (w.exchanges, w.input_tokens, w.cost, w.duration_histogram, w.ttft_histogram, w.unpriced, w.errors)
+"""
+"""Rows of weeks that are not the sum of their days."""
+MODELS_THAT_DIFFER = """
+SELECT count(*) FROM (
+    SELECT
+        project_id, day, model, route, status_class, outcome,
+        sum(exchanges)::int8 AS exchanges, sum(input_tokens)::int8 AS input_tokens, sum(cost) AS cost,
+        sum(duration_histogram) AS durations, sum(ttft_histogram) AS ttfts, sum(unpriced)::int8 AS unpriced
+    FROM usage_daily GROUP BY 1, 2, 3, 4, 5, 6
+) AS d
+FULL JOIN usage_daily_models AS m USING (project_id, day, model, route, status_class, outcome)
+WHERE (d.exchanges, d.input_tokens, d.cost, d.durations, d.ttfts, d.unpriced) IS DISTINCT FROM
+    (m.exchanges, m.input_tokens, m.cost, m.duration_histogram, m.ttft_histogram, m.unpriced)
+"""
+"""Rows of days without key that are not the sum of those with it."""
 ROUTES_THAT_DIFFER = """
 SELECT count(*) FROM (
     SELECT
@@ -134,25 +159,11 @@ async def test_sums_are_those_of_all_exchanges_however_they_were_delivered(
         assert {name: row[name] for name in sums(members)} == sums(members)
     assert Counter(each.outcome for each in records).total() == sum(row["exchanges"] for row in hourly)
     async with pool.transaction(readonly=True) as connection:
-        for differing in (DAYS_THAT_DIFFER, ROUTES_THAT_DIFFER, TAGS_THAT_DIFFER):
+        for differing in (
+            *(DAYS_THAT_DIFFER, WEEKS_THAT_DIFFER, MODELS_THAT_DIFFER),
+            *(ROUTES_THAT_DIFFER, TAGS_THAT_DIFFER),
+        ):
             assert await connection.fetchval(differing) == 0
         assert await connection.fetchval("SELECT count(*) FROM usage_daily_tags") > 0
-        assert await connection.fetchval("SELECT sum(exchanges) FROM usage_daily") == 400
-
-
-@pytest.mark.parametrize(
-    ("groups", "days", "limit", "more"),
-    [(0, 1, 1000, 2), (50, 1, 1000, 2), (500, 10, 1000, 11), (999, 10, 1000, 1), (1000, 3, 1000, 1)],
-)
-def test_days_are_read_until_the_limit_is_likely_full_and_never_too_far_ahead(
-    groups: int, days: int, limit: int, more: int
-) -> None:
-    assert days_at_once(groups, days, limit) == more
-
-
-def test_days_end_at_midnight_and_the_last_ones_where_the_time_does() -> None:
-    low = datetime.datetime(2026, 11, 1, 9, tzinfo=datetime.UTC)
-    high = datetime.datetime(2026, 11, 5, 3, tzinfo=datetime.UTC)
-    assert end_of_days(low, high, 1) == datetime.datetime(2026, 11, 2, tzinfo=datetime.UTC)
-    assert end_of_days(low, high, 3) == high
-    assert end_of_days(low, high, 99) == high
+        for table in ("usage_daily", "usage_weekly", "usage_daily_models"):
+            assert await connection.fetchval(f"SELECT sum(exchanges) FROM {table}") == 400

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import random
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +17,7 @@ from app.store.filters.filter import Filter
 from app.store.filters.reading import read_filter
 from app.store.reading.query import Query
 from app.store.sums import stats
-from app.store.sums.groups import Table, parts, read_groups, source_of, table_of
+from app.store.sums.groups import quantiles, read_groups, source_of
 from app.store.writing import tags
 from app.store.writing.ingest import Ingest
 from app.store.writing.record import Record, Usage
@@ -69,6 +71,12 @@ def told(found: stats.Stats, *names: str) -> dict[tuple[Any, ...], tuple[Any, ..
     }
 
 
+def times(found: stats.Stats) -> dict[tuple[Any, ...], Any]:
+    """Percentiles by group."""
+    told = quantiles([each.sums for each in found.groups])
+    return {tuple(each.values.values()): of_it for each, of_it in zip(found.groups, told, strict=True)}
+
+
 @pytest.mark.parametrize(
     "groups",
     [
@@ -103,9 +111,41 @@ async def test_sums_of_hours_are_those_of_the_exchanges(
     slow = await reader.read(wanted(**asked, min_input_tokens="0"), groups)
     assert (quick.source, slow.source) == ("hourly", "exchanges")
     assert told(quick, *groups) == told(slow, *groups)
-    assert [each.sums.quantiles() for each in quick.groups if len(quick.groups) == 1] == [
-        each.sums.quantiles() for each in slow.groups if len(slow.groups) == 1
+    assert times(quick) == times(slow)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [("model", "key"), ("key",), ("day", "key"), ("model", "outcome"), ("day", "model"), ("hour", "key")],
+)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"since": "2026-10-14T13:10:00Z", "until": "2026-11-17T03:20:00Z"},
+        {"since": "2026-10-19", "until": "2026-11-16"},
+        {"since": "2026-10-20", "until": "2026-10-25T18:00:00Z", "key": "k1"},
+        {"since": "2026-10-12T00:30:00Z", "model": "m1", "status": "2xx"},
+    ],
+    ids=str,
+)
+async def test_sums_of_weeks_are_those_of_the_exchanges(
+    pool: Pool, ingest: Ingest, groups: tuple[str, ...], asked: dict[str, str]
+) -> None:
+    chance = random.Random(3)
+    many = [
+        dataclasses.replace(each, key=f"k{chance.randrange(3)}")
+        for each in (
+            record(at_ns=NOON_NS - number * 5 * HOUR, model=f"m{number % 2}") for number in range(240)
+        )
     ]
+    await ingest.deliver(many)
+    reader = Query(pool).stats
+    quick = await reader.read(wanted(**asked), groups)
+    slow = await reader.read(wanted(**asked, min_input_tokens="0"), groups)
+    assert (quick.source, slow.source) == ("hourly", "exchanges")
+    assert told(quick, *groups) == told(slow, *groups) != {}
+    assert times(quick) == times(slow)
 
 
 @pytest.mark.parametrize("groups", [("user",), ("user", "model"), ("day", "user")])
@@ -140,8 +180,7 @@ async def test_sums_of_tags_are_those_of_the_exchanges(
     slow = await reader.read(wanted(**asked, min_duration_ms="0"), groups)
     assert (quick.source, slow.source) == ("tags", "exchanges")
     assert told(quick, *groups) == told(slow, *groups)
-    by_key = {tuple(each.values.values()): each.sums.quantiles() for each in slow.groups}
-    assert {tuple(each.values.values()): each.sums.quantiles() for each in quick.groups} == by_key
+    assert times(quick) == times(slow)
 
 
 async def test_tags_with_too_many_values_are_told_by_the_exchanges(
@@ -210,10 +249,10 @@ async def test_groups_come_by_time_or_the_largest_first_and_are_cut(pool: Pool, 
 async def test_percentiles_are_right_to_nine_percent(pool: Pool, ingest: Ingest) -> None:
     await ingest.deliver([record(duration_us=1_000_000 + 10_000 * n, ttft_us=None) for n in range(100)])
     [group] = (await Query(pool).stats.read(Filter(), [])).groups
-    durations, ttfts = group.sums.quantiles()
-    for share, found in zip((1.5e6, 1.9e6, 1.95e6, 1.99e6), durations, strict=True):
+    [(durations, ttfts)] = quantiles([group.sums])
+    for share, found in zip((1.5e6, 1.9e6, 1.95e6, 1.99e6), durations or (), strict=True):
         assert found == pytest.approx(share, rel=0.09)
-    assert ttfts == [None] * 4
+    assert ttfts is None
 
 
 async def test_what_the_budget_does_not_reach_is_told(
@@ -269,35 +308,7 @@ def test_the_smallest_table_that_knows_enough_is_read() -> None:
     assert source_of(["day", "tag.x"], Filter()) == "tags"
     assert source_of(["hour", "tag.x"], Filter()) == "exchanges"
     assert source_of(["tag.x", "tag.y"], Filter()) == "exchanges"
-    assert table_of("hourly", ["hour", "outcome"], wanted(status="4xx")) == "routes"
-    assert table_of("hourly", ["hour", "outcome"], wanted(model="m")) == "hourly"
-    assert table_of("hourly", ["day", "model"], Filter()) == "daily"
     assert source_of(["day"], wanted(**{"request.temperature": "1"})) == "exchanges"
-
-
-def test_a_time_is_cut_where_days_and_hours_begin() -> None:
-    def at(hour: int, minute: int = 0) -> datetime.datetime:
-        return datetime.datetime(2026, 11, 18, tzinfo=datetime.UTC) + datetime.timedelta(
-            hours=hour, minutes=minute
-        )
-
-    def cut(low: datetime.datetime, high: datetime.datetime, table: Table) -> list[tuple[Any, ...]]:
-        return [(each.low, each.high, each.table) for each in parts(low, high, table)]
-
-    minutes = [(at(3, 10), at(4), "exchanges"), (at(4), at(6), "hourly"), (at(6), at(6, 5), "exchanges")]
-    assert cut(at(3, 10), at(6, 5), "hourly") == cut(at(3, 10), at(6, 5), "daily") == minutes
-    assert cut(at(3, 10), at(3, 50), "hourly") == [(at(3, 10), at(3, 50), "exchanges")]
-    assert cut(at(3), at(4), "hourly") == [(at(3), at(4), "hourly")]
-    assert cut(at(4), at(4), "hourly") == cut(at(5), at(4), "users") == []
-    assert cut(at(22, 30), at(49), "daily") == [
-        *((at(22, 30), at(23), "exchanges"), (at(23), at(24), "hourly")),
-        *((at(24), at(48), "daily"), (at(48), at(49), "hourly")),
-    ]
-    assert cut(at(22), at(49), "users") == [
-        (at(22), at(24), "exchanges"),
-        (at(24), at(48), "users"),
-        (at(48), at(49), "exchanges"),
-    ]
 
 
 @pytest.mark.parametrize(
