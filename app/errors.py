@@ -47,6 +47,10 @@ class EmbeddedDatabaseError(StoreError):
     """The embedded PostgreSQL did not start; see its log in the data directory."""
 
 
+class ExportFailedError(VerbatimError):
+    """The process that writes a file of Parquet ended before the file; go on from the last id that came whole."""
+
+
 class ConsoleError(VerbatimError):
     """The console did not give the command line what it asked for."""
 

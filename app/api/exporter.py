@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ PAGE = 100
 BATCH_BYTES = 1 << 20
 """Bytes of bodies that are read for messages in one go."""
 BATCH_EXCHANGES = 50
+PIECE_BYTES = 1 << 20
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses while PostgreSQL is away in the middle of an export."""
 
@@ -60,6 +61,13 @@ class Exporter:
         """The bytes of the file, some of them empty; the first come after the first page, so that what is wrong from
         the beginning is an answer."""
         writer = wanted.format.make(wanted.options)
+        try:
+            async for piece in self._pieces(wanted, writer, compressor):
+                yield piece
+        finally:
+            writer.close()
+
+    async def _pieces(self, wanted: Wanted, writer: Writer, compressor: Compressor) -> AsyncGenerator[bytes]:
         last = await self._end_of(wanted)
         pending = compressor.compress(writer.begin())
         after, left = wanted.after, wanted.limit
@@ -67,9 +75,10 @@ class Exporter:
             page = await self._page(wanted, after, left)
             exchanges = [each for each in page.exchanges if not _is_beyond(each.id, last, wanted.order)]
             async for exported in self._batches(exchanges, wanted):
-                pending += await asyncio.to_thread(self._written, exported, wanted, writer, compressor)
-                yield pending
-                pending = b""
+                made = self._written(exported, wanted, writer, compressor)
+                while (piece := await asyncio.to_thread(next, made, None)) is not None:
+                    yield pending + piece
+                    pending = b""
             if not page.has_more or len(exchanges) < len(page.exchanges):
                 break
             after = page.resume_after or exchanges[-1].id
@@ -127,11 +136,18 @@ class Exporter:
                     raise
             await asyncio.sleep(pause_seconds)
 
-    def _written(self, batch: list[Read], wanted: Wanted, writer: Writer, compressor: Compressor) -> bytes:
-        pieces = []
+    def _written(
+        self, batch: list[Read], wanted: Wanted, writer: Writer, compressor: Compressor
+    ) -> Iterator[bytes]:
+        """What a batch makes, in one piece unless it is long."""
+        pieces, size = [], 0
         for stored, content in batch:
             pieces.append(compressor.compress(writer.add(self._exported(stored, content, wanted))))
-        return b"".join(pieces)
+            size += len(pieces[-1])
+            if size >= PIECE_BYTES:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+        yield b"".join(pieces)
 
     def _exported(self, stored: StoredExchange, content: KeptContent | None, wanted: Wanted) -> Exported:
         record = wire.detail(stored, None if content is None else content.headers, None)

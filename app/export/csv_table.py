@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from app.export.columns import columns, row
-from app.export.values import Exported
+from app.export.values import Exported, Writer
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-class CsvWriter:
+class CsvWriter(Writer):
     """A line of names, then a row an exchange."""
 
     def __init__(self, *, with_messages: bool, with_header: bool) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.export.jsonl import json_of
-from app.export.values import Exported
+from app.export.values import Exported, Writer
 
 REASONS: dict[str, str] = {
     "not_completed": "the exchange did not complete with a status of 2xx",
@@ -44,7 +44,7 @@ class _LeftOut(Exception):
     """The exchange cannot be an example; the argument is one of REASONS."""
 
 
-class FinetuneWriter:
+class FinetuneWriter(Writer):
     """A line an example, and nothing for what cannot be one; `left_out` counts these.
 
     `with_ids` has each line be {"id", "example"} or {"id", "left_out"}, so that nothing goes unsaid and an export can

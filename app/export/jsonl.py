@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from app.export.values import Exported
+from app.export.values import Exported, Writer
 
 
-class JsonlWriter:
+class JsonlWriter(Writer):
     """A line an exchange; its `id` is where to go on."""
 
     def begin(self) -> bytes:

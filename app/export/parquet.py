@@ -1,28 +1,35 @@
-"""Parquet by pyarrow, which comes with the extra `parquet`; row groups leave as soon as they are full."""
+"""Parquet: rows go to a process of its own, which writes the file with pyarrow.
+
+The library takes a hundred megabytes, and more with each row group until the file ends; they go with the process.
+"""
 
 from __future__ import annotations
 
-import datetime
-import importlib
 import importlib.util
-import io
-from decimal import Decimal, InvalidOperation
+import struct
+import subprocess
+import sys
+from contextlib import suppress
 from typing import Any
 
-from app.export.columns import Column, columns, row
-from app.export.values import Exported
+import msgspec
 
-GROUP_ROWS = 5_000
-GROUP_BYTES = 4 << 20
-LARGER_EVERY = 64
-"""Row groups after which they are larger by so much again: the library keeps 46 KB of each until the file ends."""
-MOST_TIMES = 8
-WITHOUT_STATISTICS = frozenset({"request_preview", "response_preview", "question", "answer", "messages"})
-"""Nobody looks for the least and the greatest of such texts, of which the library would keep four copies a group."""
+from app.errors import ExportFailedError
+from app.export.columns import columns, row
+from app.export.values import Exported, Writer
+
 BATCH_ROWS = 200
 BATCH_CHARACTERS = 1 << 20
-"""So much is held as Python's objects, which take ten times the room of Arrow's."""
-COST_DIGITS, COST_PLACES = 38, 18
+"""So much is held before it is handed over."""
+LENGTH = struct.Struct("<I")
+"""What is told stands behind its length. Rows are told as MessagePack: arrays in the order of the columns. Pieces of
+the file answer them, the last one empty. No rows at all are the end, which the rest of the file answers."""
+STOP_SECONDS = 5.0
+_COMMAND = (
+    *("env", "MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=65536", "MALLOC_TRIM_THRESHOLD_=65536"),
+    *(sys.executable, "-m", "app.export.parquet_process"),
+)
+"""GNU's malloc would otherwise hold back a row group's worth."""
 HOW_TO_INSTALL = "Parquet needs pyarrow, which is not installed: pip install 'verbatim-proxy[parquet]'"
 
 
@@ -31,124 +38,88 @@ def is_installed() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-class ParquetWriter:
-    """A file of row groups; zstd inside. Times are UTC to the microsecond, costs decimals, tags and messages JSON."""
+class ParquetWriter(Writer):
+    """A file of row groups; zstd inside. Times are UTC to the microsecond, costs decimals, tags and messages JSON.
+
+    Raises ExportFailedError where the process ends before the file.
+    """
 
     def __init__(self, *, with_messages: bool) -> None:
-        self._arrow: Any = importlib.import_module("pyarrow")
-        # Arrow's own allocator keeps twice as much as is in use.
-        self._memory: Any = self._arrow.system_memory_pool()
-        self._arrow.set_memory_pool(self._memory)
-        parquet: Any = importlib.import_module("pyarrow.parquet")
         self._columns = columns(with_messages=with_messages)
         self._with_messages = with_messages
-        self._schema = self._arrow.schema(
-            [(column.name, self._type(column)) for column in self._columns],
-            metadata={"verbatim.note": "tags and messages are JSON"},
+        self._process = subprocess.Popen(
+            [*_COMMAND, *(["--messages"] if with_messages else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # an interrupt from the terminal is the console's to answer
         )
-        self._sink = _Sink()
-        self._writer = parquet.ParquetWriter(
-            self._arrow.PythonFile(self._sink, mode="w"),
-            self._schema,
-            compression="zstd",
-            write_statistics=[each.name for each in self._columns if each.name not in WITHOUT_STATISTICS],
-        )
-        self._rows: list[dict[str, Any]] = []
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+        self._rows: list[list[Any]] = []
         self._characters = 0
-        self._batches: list[Any] = []
-        self._groups = 0
+        self._is_answered = True
 
     def begin(self) -> bytes:
-        """The magic number."""
-        return self._sink.take()
+        """Nothing: the magic number comes with the first rows."""
+        return b""
 
     def add(self, exported: Exported) -> bytes:
-        """Nothing, or a row group that is full now."""
+        """Nothing, or the next piece of what the rows so far have filled."""
         values = row(exported, with_messages=self._with_messages)
-        self._rows.append({column.name: _value(column, values.get(column.name)) for column in self._columns})
-        self._characters += sum(len(value) for value in self._rows[-1].values() if isinstance(value, str))
+        self._rows.append([_value(values.get(column.name)) for column in self._columns])
+        self._characters += sum(len(value) for value in self._rows[-1] if isinstance(value, str))
+        piece = b"" if self._is_answered else self._piece()
         if len(self._rows) >= BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
-            self._pack()
-            times = min(1 + self._groups // LARGER_EVERY, MOST_TIMES)
-            if (
-                sum(each.num_rows for each in self._batches) >= GROUP_ROWS * times
-                or sum(each.nbytes for each in self._batches) >= GROUP_BYTES * times
-            ):
-                self._write_group()
-        return self._sink.take()
+            piece += self._answer()
+            self._tell()
+        return piece
 
     def end(self) -> bytes:
         """The last row group, and the footer."""
-        self._write_group()
-        self._writer.close()
-        return self._sink.take()
-
-    def _pack(self) -> None:
+        last = self._answer()
         if self._rows:
-            self._batches.append(self._arrow.RecordBatch.from_pylist(self._rows, schema=self._schema))
+            self._tell()
+            last += self._answer()
+        self._tell()
+        return last + self._answer()
+
+    def close(self) -> None:
+        """Ends the process, whether the file is whole or not."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._in, self._out):
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+    def _tell(self) -> None:
+        """Hands the rows over; where there are none, says that the file ends."""
+        told = msgspec.msgpack.encode(self._rows)
         self._rows, self._characters = [], 0
+        self._is_answered = False
+        with suppress(BrokenPipeError):
+            self._in.write(LENGTH.pack(len(told)) + told)
+            self._in.flush()
 
-    def _write_group(self) -> None:
-        self._pack()
-        if self._batches:
-            self._writer.write_table(self._arrow.Table.from_batches(self._batches, schema=self._schema))
-            self._groups += 1
-        self._batches = []
-        self._memory.release_unused()
+    def _answer(self) -> bytes:
+        """What is left of the answer."""
+        pieces = []
+        while not self._is_answered:
+            pieces.append(self._piece())
+        return b"".join(pieces)
 
-    def _type(self, column: Column) -> Any:
-        arrow = self._arrow
-        match column.kind:
-            case "time":
-                return arrow.timestamp("us", tz="UTC")
-            case "int":
-                return arrow.int64()
-            case "float":
-                return arrow.float64()
-            case "bool":
-                return arrow.bool_()
-            case "money":
-                return arrow.decimal128(COST_DIGITS, COST_PLACES)
-            case _:
-                return arrow.string()
+    def _piece(self) -> bytes:
+        [size] = LENGTH.unpack(self._read(LENGTH.size))
+        self._is_answered = size == 0
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        found = self._out.read(size)
+        if len(found) < size:
+            raise ExportFailedError(f"it ended with {self._process.wait(STOP_SECONDS)}")
+        return found
 
 
-class _Sink(io.RawIOBase):
-    """Where the library writes, and from where the bytes are taken."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        """Always."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Keeps a copy."""
-        piece = bytes(data)
-        self._pieces.append(piece)
-        return len(piece)
-
-    def take(self) -> bytes:
-        """What was written since."""
-        taken, self._pieces = b"".join(self._pieces), []
-        return taken
-
-
-def _value(column: Column, value: Any) -> Any:
-    if value is None:
-        return None
-    if column.kind == "time":
-        return datetime.datetime.fromisoformat(value)
-    if column.kind == "money":
-        return _decimal(value)
+def _value(value: Any) -> Any:
+    """Half a surrogate pair, which JSON may hold, is no text elsewhere."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _decimal(text: str) -> Decimal | None:
-    """With the places that the column has; None for what is beyond them."""
-    try:
-        return Decimal(text).quantize(Decimal(1).scaleb(-COST_PLACES))
-    except InvalidOperation:
-        return None

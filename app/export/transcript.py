@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.export.plain_text import plain, plain_line
-from app.export.values import Exported
+from app.export.values import Exported, Writer
 
 INDENT = "  "
 RULE = "─" * 80
@@ -17,7 +17,7 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&!$])")
 Lines = Iterator[str]
 
 
-class TextWriter:
+class TextWriter(Writer):
     """Plain text: what was said is indented, headings are not."""
 
     def begin(self) -> bytes:
@@ -33,7 +33,7 @@ class TextWriter:
         return b""
 
 
-class MarkdownWriter:
+class MarkdownWriter(Writer):
     """Markdown: what was said stands in fences that it cannot close."""
 
     def begin(self) -> bytes:

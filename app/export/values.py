@@ -30,3 +30,7 @@ class Writer(Protocol):
 
     def end(self) -> bytes:
         """What stands after the last exchange."""
+
+    def close(self) -> None:
+        """Lets go of what it holds: after the end, or when nobody wants the rest."""
+        return

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 
-from app.export.parquet import GROUP_ROWS, ParquetWriter
+from app.errors import ExportFailedError
+from app.export.parquet import BATCH_ROWS, ParquetWriter
+from app.export.parquet_process import GROUP_ROWS
 from app.export.values import Exported
+from tests.cli.processes import descendants_of
 from tests.export.shapes import answer, exported, message, record
 
 
 def file_of(*those: Exported, with_messages: bool = True) -> bytes:
-    writer = ParquetWriter(with_messages=with_messages)
-    return writer.begin() + b"".join(map(writer.add, those)) + writer.end()
+    with closing(ParquetWriter(with_messages=with_messages)) as writer:
+        return writer.begin() + b"".join(map(writer.add, those)) + writer.end()
 
 
 def test_values_keep_their_types():
@@ -36,11 +44,41 @@ def test_a_file_of_nothing_is_a_file():
 
 
 def test_row_groups_leave_when_they_are_full():
+    with closing(ParquetWriter(with_messages=False)) as writer:
+        sizes = [len(writer.add(Exported(record()))) for _ in range(GROUP_ROWS + BATCH_ROWS)]
+    assert sum(sizes[:GROUP_ROWS]) == len(b"PAR1")
+    assert sum(sizes) > 1_000
+
+
+def opened() -> tuple[ParquetWriter, int]:
+    """A writer, and its process."""
+    before = set(descendants_of(os.getpid()))
     writer = ParquetWriter(with_messages=False)
-    writer.begin()
-    sizes = [len(writer.add(Exported(record()))) for _ in range(GROUP_ROWS)]
-    assert not any(sizes[:-1])
-    assert sizes[-1] > 0
+    [pid] = set(descendants_of(os.getpid())) - before
+    return writer, pid
+
+
+def test_a_file_that_nobody_wants_to_the_end_leaves_no_process():
+    writer, pid = opened()
+    writer.add(Exported(record()))
+    writer.close()
+    writer.close()
+    assert pid not in descendants_of(os.getpid())
+
+
+def test_a_file_whose_process_was_killed_fails():
+    writer, pid = opened()
+    os.kill(pid, signal.SIGKILL)
+    with closing(writer), pytest.raises(ExportFailedError, match="ended with -9"):
+        for _ in range(BATCH_ROWS + 1):
+            writer.add(Exported(record()))
+
+
+def test_the_process_leaves_when_nobody_hands_it_rows():
+    left = subprocess.run(
+        [sys.executable, "-m", "app.export.parquet_process"], input=b"", check=True, timeout=60
+    )
+    assert left.returncode == 0
 
 
 def test_duckdb_and_polars_count_the_same(tmp_path: Path):
