@@ -32,8 +32,9 @@ class RowGroups:
     """Rows as pieces of a file; row groups leave as soon as they are full."""
 
     def __init__(self, out: BinaryIO, *, with_messages: bool) -> None:
+        no_module: Any = None
         for name in DONE_WITHOUT:
-            sys.modules[name] = None  # type: ignore[assignment]
+            sys.modules[name] = no_module
         self._arrow: Any = importlib.import_module("pyarrow")
         # Arrow's own allocator keeps twice as much as is in use.
         self._memory: Any = self._arrow.system_memory_pool()
