@@ -19,8 +19,22 @@ from bench.loading import Said
 
 T = TypeVar("T")
 
-PAGE_MS, STATS_MS, EXCHANGE_MS = 50.0, 100.0, 10.0
-"""Allowed at the slowest twentieth, a million exchanges in the record."""
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Milliseconds that the slowest twentieth of a kind may take; None: nothing is said."""
+
+    words: float | None
+    substrings: float | None
+    page: float | None
+    stats: float | None
+    exchange: float | None
+
+
+MILLION = Allowed(words=50.0, substrings=50.0, page=50.0, stats=100.0, exchange=10.0)
+TEN_MILLION = Allowed(words=50.0, substrings=150.0, page=None, stats=None, exchange=None)
+MANY = 2_000_000
+"""Exchanges of a record that is held to what is allowed at ten million."""
 SIZES = (2, 3, 5, 10, 20)
 LIMIT = 20
 
@@ -42,15 +56,18 @@ class Kind:
     """Questions of one kind: each call of `make` gives another."""
 
     name: str
-    limit_ms: float
+    limit_ms: float | None
     make: Callable[[], Ask]
 
 
 class Questions:
     """All kinds over one record, from what is known to be said in it."""
 
-    def __init__(self, query: Query, chance: random.Random, sample: list[Said]) -> None:
+    def __init__(
+        self, query: Query, chance: random.Random, sample: list[Said], allowed: Allowed = MILLION
+    ) -> None:
         self._query = query
+        self._allowed = allowed
         self._chance = chance
         self._sample = sample
 
@@ -64,14 +81,17 @@ class Questions:
             yield self._substrings(f"q Chinese, {size}", size, _is_chinese)
             yield self._substrings(f"q any, {size}", size, bool)
         yield from self._sums()
-        yield Kind("one exchange", EXCHANGE_MS, lambda: self._exchange(with_bodies=False))
-        yield Kind("one exchange, both bodies", EXCHANGE_MS, lambda: self._exchange(with_bodies=True))
+        allowed = self._allowed.exchange
+        yield Kind("one exchange", allowed, lambda: self._exchange(with_bodies=False))
+        yield Kind("one exchange, both bodies", allowed, lambda: self._exchange(with_bodies=True))
 
     def _pages(self) -> Iterator[Kind]:
         yield self._list("newest")
         yield self._list("oldest", order="asc")
         yield Kind(
-            "deep in the list", PAGE_MS, lambda: self._page(Filter(), self._chance.choice(self._sample)[0])
+            "deep in the list",
+            self._allowed.page,
+            lambda: self._page(Filter(), self._chance.choice(self._sample)[0]),
         )
         yield self._list("slowest", sort="duration_ms")
         yield self._list("most tokens", sort="total_tokens")
@@ -127,7 +147,9 @@ class Questions:
             ("day", "user"),
             ("day", "tag.team"),
         ):
-            yield Kind(f"stats {' by '.join(groups)}", STATS_MS, _always(self._stats(month, groups)))
+            yield Kind(
+                f"stats {' by '.join(groups)}", self._allowed.stats, _always(self._stats(month, groups))
+            )
 
     def _list(
         self,
@@ -139,7 +161,8 @@ class Questions:
         def make() -> Ask:
             return self._page(read_filter(pairs(), utc_now()), None, order, sort)
 
-        return Kind(name, PAGE_MS, make)
+        allowed = self._allowed.words if name.startswith("q ") else self._allowed.page
+        return Kind(name, allowed, make)
 
     def _substrings(self, name: str, size: int, is_wanted: Callable[[str], bool]) -> Kind:
         def make() -> Ask:
@@ -150,7 +173,7 @@ class Questions:
                 if len(found) == size and '"' not in found and found.strip() and is_wanted(found):
                     return self._page(Filter(q=f'"{found}"'))
 
-        return Kind(name, PAGE_MS, make)
+        return Kind(name, self._allowed.substrings, make)
 
     def _page(
         self, wanted: Filter, after: uuid.UUID | None = None, order: Order = "desc", sort: Sort = "started_at"

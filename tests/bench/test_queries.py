@@ -8,7 +8,7 @@ from app.store.database.pool import Pool
 from app.store.reading.query import Query
 from bench import corpus, loading
 from bench.queries import Report, Row, render
-from bench.questions import Questions
+from bench.questions import TEN_MILLION, Questions
 
 ROWS = 600
 FOUND = {
@@ -43,4 +43,20 @@ def test_what_is_too_slow_or_lost_is_told() -> None:
     assert "| newest | 1.0 | **2.0** | 50 | 3.0 | 20.0 |  |" in render(report, [("day", "today")])
     report.asked.append(Row("oldest", 50.0, 1.0, 50.1, 60.0, 20.0, 1))
     report.recorded, report.builder_share, report.missed = 100.0, 0.2, 1
-    assert [each.split()[0] for each in report.problems()] == ["oldest:", "the", "100", "1"]
+    assert [each.split()[0] for each in report.problems()] == ["oldest:", "oldest:", "the", "100", "1"]
+    report.asked = [Row("newest", None, 1.0, 50.1, 60.0, 20.0, 0)]
+    assert "newest" not in "".join(report.problems())
+    assert "| newest | 1.0 | **50.1** |  | 60.0 |" in render(report, [])
+
+
+async def test_ten_million_are_allowed_more_for_substrings_only(database_url: str) -> None:
+    pool = Pool(database_url, size=2)
+    sample = await loading.load(pool, 50)
+    allowed = {
+        kind.name: kind.limit_ms
+        for kind in Questions(Query(pool), random.Random(1), sample, TEN_MILLION).kinds()
+    }
+    await pool.close()
+    assert allowed["q common word"] == 50
+    assert allowed["q any, 2"] == 150
+    assert allowed["newest"] is allowed["stats day by model"] is None
