@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,6 +17,8 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from app.store.database.cluster import FALLBACK_ROOT, path_digest
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -135,6 +138,16 @@ async def running_product(
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+            _remove_cluster(data_dir)
+
+
+def _remove_cluster(data_dir: Path) -> None:
+    """Removes a cluster that went elsewhere, as root's does where the data directory is closed to others."""
+    for each in FALLBACK_ROOT.glob(f"pg*-{path_digest(data_dir)}*"):
+        if each.is_dir():
+            shutil.rmtree(each, ignore_errors=True)
+        else:
+            each.unlink()
 
 
 async def _until_healthy(product: Product, port: int) -> None:

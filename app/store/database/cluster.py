@@ -157,7 +157,7 @@ def _programs(owner: Owner) -> Path:
 def _copy(package: Path) -> Path:
     """A copy of the package, and of the libraries beside it, that others can read; made once for each version."""
     found = (package / "pginstall" / "bin" / "postgres").stat()
-    folder = _fallback_root() / f"programs-{_digest(package / str(found.st_mtime_ns))}"
+    folder = _fallback_root() / f"programs-{path_digest(package / str(found.st_mtime_ns))}"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -185,7 +185,7 @@ def _home(data_dir: Path, owner: Owner, major: int) -> Path:
     data_dir.mkdir(parents=True, exist_ok=True)
     if not owner.switches:
         return data_dir
-    elsewhere = FALLBACK_ROOT / f"pg{major}-{_digest(data_dir)}"
+    elsewhere = FALLBACK_ROOT / f"pg{major}-{path_digest(data_dir)}"
     inside = data_dir / f"pg{major}" / "PG_VERSION"
     reachable = owner.can_enter(data_dir)
     if inside.exists() and not reachable:
@@ -219,8 +219,9 @@ def _socket_folder(data: Path, owner: Owner) -> Path:
     beside = data.with_name(f"{data.name}.socket")
     if len(os.fsencode(beside / SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES:
         return beside
-    return Path("/tmp") / f"verbatim-{owner.uid}-{_digest(data)}"
+    return Path("/tmp") / f"verbatim-{owner.uid}-{path_digest(data)}"
 
 
-def _digest(path: Path) -> str:
+def path_digest(path: Path) -> str:
+    """What tells folders of clusters that went elsewhere apart."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]

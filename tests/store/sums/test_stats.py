@@ -234,6 +234,31 @@ async def test_tags_and_status_codes_are_groups_too(pool: Pool, ingest: Ingest) 
     assert found[None, None][0] == 1
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5, 11, 12, 13])
+async def test_the_largest_groups_are_added_up_whole(pool: Pool, ingest: Ingest, limit: int) -> None:
+    chance = random.Random(4)
+    models = chance.choices("abcd", (8, 5, 2, 1), k=300)
+    many = [
+        dataclasses.replace(
+            record(at_ns=NOON_NS - number * 3 * HOUR - number, model=model), key=f"k{chance.randrange(3)}"
+        )
+        for number, model in enumerate(models)
+    ]
+    # These are many, but only at the end, which exchanges tell.
+    late = [record(at_ns=NOON_NS + HOUR + number, model="d", key="k0") for number in range(30)]
+    await ingest.deliver([*many, *late])
+    asked = wanted(since="2026-10-14T13:10:00Z", until="2026-11-18T13:20:00Z")
+    reader = Query(pool).stats
+    every = await reader.read(asked, ["model", "key"])
+    found = await reader.read(asked, ["model", "key"], limit)
+    assert told(found, "model", "key").items() <= told(every, "model", "key").items()
+    assert times(found).items() <= times(every).items()
+    sizes = [[each.sums.counts["exchanges"] for each in read.groups] for read in (found, every)]
+    assert len(sizes[1]) == 12
+    assert sizes[0] == sizes[1][:limit]
+    assert found.has_more == (limit < 12)
+
+
 async def test_groups_come_by_time_or_the_largest_first_and_are_cut(pool: Pool, ingest: Ingest) -> None:
     await ingest.deliver([*some(), record(model="m1")])
     reader = Query(pool).stats
