@@ -19,6 +19,7 @@ from app.recorder.quarantine import QuarantineFolder
 from app.recorder.searchable import keep_searchable
 from app.recorder.status import RecorderStatus
 from app.recorder.tail import JournalTail
+from app.store.database.arrays import tell_arrays_by_type
 from app.store.database.pool import Pool
 from app.store.database.retention import Horizon
 from app.store.erasing.reports import Reports
@@ -53,6 +54,7 @@ async def run_recorder(
     Raises JournalError where the journal cannot be used or another recorder has it.
     """
     status = status if status is not None else RecorderStatus()
+    tell_arrays_by_type()
     directory = JournalDirectory(options.journal_dir)
     directory.lock_recorder()
     files = JournalFiles(directory, options.hostname)
