@@ -113,7 +113,12 @@ def render(report: Report, about: Sequence[tuple[str, str]]) -> str:
 def run(arguments: list[str]) -> int:
     """The command line; 1 where something is slower than allowed or was not found."""
     parser = argparse.ArgumentParser(prog="bench/query", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="exchanges to load (1000000)")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=1_000_000,
+        help="exchanges to load (1000000); each takes some 10 KB of disk",
+    )
     parser.add_argument("--runs", type=int, default=100, help="questions of each kind (100)")
     parser.add_argument(
         "--substrings", type=int, default=10_000, help="random substrings that must be found (10000)"
