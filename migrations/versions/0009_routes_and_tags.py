@@ -13,6 +13,9 @@ depends_on = None
 def upgrade() -> None:
     op.execute(
         """
+-- What is being written is waited for: it is to be in these sums, too.
+LOCK TABLE usage_hourly IN SHARE ROW EXCLUSIVE MODE;
+
 CREATE TABLE usage_hourly_routes (
     project_id int4 NOT NULL,
     hour timestamptz NOT NULL,

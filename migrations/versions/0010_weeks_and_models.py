@@ -13,6 +13,9 @@ depends_on = None
 def upgrade() -> None:
     op.execute(
         """
+-- What is being written is waited for: it is to be in these sums, too.
+LOCK TABLE usage_daily IN SHARE ROW EXCLUSIVE MODE;
+
 CREATE TABLE usage_weekly (
     project_id int4 NOT NULL,
     week date NOT NULL,
@@ -71,6 +74,8 @@ SELECT
     sum(reasoning_tokens), sum(cost), sum(duration_histogram), sum(ttft_histogram), sum(unpriced)
 FROM usage_daily
 GROUP BY 1, 2, 3, 4, 5, 6;
+
+ANALYZE usage_weekly, usage_daily_models;
 
 UPDATE meta SET value = '10' WHERE key = 'schema_version';
 UPDATE meta SET value = '4' WHERE key = 'min_writer';

@@ -1,8 +1,7 @@
 """Brings a database's schema up to date: alembic's versions, run as plain SQL over asyncpg.
 
 One transaction under an advisory lock holds a whole upgrade, so that any number of sidecars may start at once and a
-failed upgrade leaves nothing behind. Migrations expand first and contract later; `meta.min_writer` then stops
-recorders that are too old for what was taken away.
+failed upgrade leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -20,13 +19,11 @@ import app
 from app.errors import StoreMisconfiguredError
 from app.store.database.failures import translated
 from app.store.database.pool import connect
+from app.store.database.writer import check_writer
 from app.store.statements import statements
 
 if TYPE_CHECKING:
     from app.store.database.pool import Connection
-
-WRITER_VERSION = 4
-"""What this code writes; a database whose `min_writer` is higher needs a newer Verbatim."""
 
 UPGRADE_LOCK_SECONDS = 120.0
 """How long one process waits for another's upgrade."""
@@ -45,7 +42,7 @@ async def upgrade(url: str) -> str:
                 before = await _version(connection)
                 if missing := script(before):
                     await connection.execute(missing)
-                await _check(connection)
+                await check_writer(connection)
                 return await _version(connection) or ""
         finally:
             connection.terminate()
@@ -71,7 +68,7 @@ async def check(url: str) -> None:
                 raise StoreMisconfiguredError(
                     f"the schema is at {version or 'nothing'}, and {newest()} is needed"
                 )
-            await _check(connection)
+            await check_writer(connection)
         finally:
             connection.terminate()
 
@@ -84,12 +81,12 @@ def newest() -> str:
     return head
 
 
-def script(before: str | None) -> str:
-    """The SQL that leads from a version (None: from nothing) to the newest; nothing where there is nothing to do."""
+def script(before: str | None, after: str = "head") -> str:
+    """The SQL that leads from a version (None: from nothing) to another; nothing where there is nothing to do."""
     if before is not None and before >= newest():
         return ""  # a newer Verbatim was here first; min_writer says whether we may go on
     text = io.StringIO()
-    command.upgrade(_config(text), f"{before}:head" if before else "head", sql=True)
+    command.upgrade(_config(text), f"{before}:{after}" if before else after, sql=True)
     return text.getvalue()
 
 
@@ -113,11 +110,3 @@ async def _version(connection: Connection) -> str | None:
         return None
     version = await connection.fetchval(sql["current_version"])
     return None if version is None else str(version)
-
-
-async def _check(connection: Connection) -> None:
-    oldest = int(await connection.fetchval(statements("migrate")["min_writer"]) or 0)
-    if oldest > WRITER_VERSION:
-        raise StoreMisconfiguredError(
-            f"the database asks for writers of version {oldest}, this is {WRITER_VERSION}; update Verbatim"
-        )

@@ -3,8 +3,12 @@ SET LOCAL max_parallel_workers_per_gather = 1;
 SET LOCAL work_mem = '32MB';
 SET LOCAL plan_cache_mode = force_custom_plan;
 
--- sums: Sums by two groups (Spans: hours, days; projects, model, key, outcome, status classes, groups, times?, most).
+-- sums: Sums by two groups (Spans: hours, days; projects, model, key, outcome, status classes, groups, times?, most, known).
 SELECT
+    first, second, exchanges, errors, request_bytes, response_bytes,
+    input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost, unpriced,
+    numeric_send(durations) AS durations, numeric_send(ttfts) AS ttfts
+FROM (SELECT
     coalesce(date_part('epoch', g.first_time)::int8::text, g.first) AS first,
     coalesce(date_part('epoch', g.second_time)::int8::text, g.second) AS second,
     sum(u.exchanges)::int8 AS exchanges,
@@ -15,8 +19,8 @@ SELECT
     sum(u.input_tokens)::int8 AS input_tokens, sum(u.cached_tokens)::int8 AS cached_tokens,
     sum(u.output_tokens)::int8 AS output_tokens, sum(u.reasoning_tokens)::int8 AS reasoning_tokens,
     sum(u.cost) AS cost, sum(u.unpriced)::int8 AS unpriced,
-    numeric_send(sum(u.duration_histogram) FILTER (WHERE $10::bool)) AS durations,
-    numeric_send(sum(u.ttft_histogram) FILTER (WHERE $10::bool)) AS ttfts
+    sum(u.duration_histogram) FILTER (WHERE $10::bool) AS durations,
+    sum(u.ttft_histogram) FILTER (WHERE $10::bool) AS ttfts
 FROM (
     SELECT
         project_id, hour AS at, model, route, key, status_class, outcome, 0 AS errors,
@@ -75,10 +79,14 @@ WHERE u.project_id = ANY($3::int4[])
     AND ($4::text IS NULL OR u.model = $4) AND ($5::text IS NULL OR u.key = $5)
     AND ($6::text IS NULL OR u.outcome = $6) AND ($7::int2[] IS NULL OR u.status_class = ANY($7))
 GROUP BY g.first_time, g.second_time, g.first, g.second
-ORDER BY
-    CASE WHEN $11::int8 IS NOT NULL THEN coalesce(g.first_time, g.second_time) END,
-    CASE WHEN $11::int8 IS NOT NULL THEN sum(u.exchanges) END DESC
-LIMIT $11::int8;
+ORDER BY -- the first times; else groups that are known otherwise, and then the largest
+    CASE WHEN $11::int8 IS NOT NULL THEN g.first_time END, CASE WHEN $11::int8 IS NOT NULL THEN g.second_time END,
+    CASE WHEN $11::int8 IS NOT NULL THEN (coalesce(g.first, ''), coalesce(g.second, '')) IN (
+        SELECT coalesce(k.first, ''), coalesce(k.second, '') FROM unnest($12::text[], $13::text[]) AS k (first, second)
+    ) END DESC,
+    CASE WHEN $11::int8 IS NOT NULL THEN sum(u.exchanges) END DESC,
+    CASE WHEN $11::int8 IS NOT NULL THEN g.first END, CASE WHEN $11::int8 IS NOT NULL THEN g.second END
+LIMIT $11::int8) AS summed;
 
 -- tags: Sums of whole days by a tag and another group (from day, before day, projects, tag, groups, times?, most).
 WITH tagged AS (
@@ -174,8 +182,8 @@ WITH lanes AS MATERIALIZED (
     SELECT
         e.*,
         CASE $3::text
-            WHEN 'hour' THEN (date_part('epoch', e.started_at)::int8 / 3600 * 3600)::text
-            WHEN 'day' THEN (date_part('epoch', e.started_at)::int8 / 86400 * 86400)::text
+            WHEN 'hour' THEN (floor(date_part('epoch', e.started_at))::int8 / 3600 * 3600)::text
+            WHEN 'day' THEN (floor(date_part('epoch', e.started_at))::int8 / 86400 * 86400)::text
             WHEN 'model' THEN coalesce(e.model, e.model_served, '') WHEN 'user' THEN coalesce(e.end_user, '')
             WHEN 'key' THEN coalesce(e.key, '') WHEN 'project' THEN e.project_id::text
             WHEN 'status' THEN coalesce(e.status / 100, 0)::text WHEN 'status_code' THEN coalesce(e.status, 0)::text
@@ -183,8 +191,8 @@ WITH lanes AS MATERIALIZED (
             WHEN 'tag' THEN coalesce(e.tags ->> $5::text, '')
         END AS first,
         CASE $4::text
-            WHEN 'hour' THEN (date_part('epoch', e.started_at)::int8 / 3600 * 3600)::text
-            WHEN 'day' THEN (date_part('epoch', e.started_at)::int8 / 86400 * 86400)::text
+            WHEN 'hour' THEN (floor(date_part('epoch', e.started_at))::int8 / 3600 * 3600)::text
+            WHEN 'day' THEN (floor(date_part('epoch', e.started_at))::int8 / 86400 * 86400)::text
             WHEN 'model' THEN coalesce(e.model, e.model_served, '') WHEN 'user' THEN coalesce(e.end_user, '')
             WHEN 'key' THEN coalesce(e.key, '') WHEN 'project' THEN e.project_id::text
             WHEN 'status' THEN coalesce(e.status / 100, 0)::text WHEN 'status_code' THEN coalesce(e.status, 0)::text
@@ -211,7 +219,9 @@ SELECT
         FILTER (WHERE $8::bool)) AS ttfts
 FROM told
 GROUP BY first, second
-ORDER BY CASE WHEN $3::text IN ('hour', 'day') THEN first WHEN $4::text IN ('hour', 'day') THEN second END, count(*) DESC
+ORDER BY
+    CASE WHEN $3::text IN ('hour', 'day') THEN first END, CASE WHEN $4::text IN ('hour', 'day') THEN second END,
+    count(*) DESC
 LIMIT $9::int8;
 
 -- ends: The ids of the first exchange and of the last.

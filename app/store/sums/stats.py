@@ -129,8 +129,12 @@ class _Run:
 
     async def run(self, source: Source) -> None:
         deadline = monotonic_ns() + int(BUDGET_SECONDS * 1e9)
-        for part in parts(self._wanted.since, self._wanted.until, source):
-            if self._has_first_times():
+        told = parts(self._wanted.since, self._wanted.until, source)
+        if not self._is_by_time:
+            # Sums are asked for the largest groups, and for those that exchanges told of.
+            told.sort(key=lambda part: part.source != "exchanges")
+        for part in told:
+            if self._has_first_times(part.low):
                 break
             if part.source == "exchanges":
                 await self._exchanges(lowest_id(part.low), lowest_id(part.high), source, deadline)
@@ -154,9 +158,10 @@ class _Run:
         if found.has_more:
             self._stop(found.resume_after or found.ids[-1])
 
-    def _has_first_times(self) -> bool:
-        """Whether groups come by time, and the first ones are there already."""
-        return self._is_by_time and len(self.groups) > self._page.limit
+    def _has_first_times(self, low: datetime.datetime) -> bool:
+        """Whether groups come by time, and the first ones are there already, whole: what comes next adds to none."""
+        begins_group = "hour" in self._names or is_whole_days(low, low)
+        return self._is_by_time and begins_group and len(self.groups) > self._page.limit
 
     async def _whole(self, part: Part) -> None:
         """What sums tell; a few days at a time where groups come by time, since no more than the first are shown."""
@@ -164,7 +169,7 @@ class _Run:
         if self._is_by_time:
             first = await self._first_day(part.source)
             low, days = max(low, first or low), 1 if first is not None else 0
-        while low < part.high and not self._has_first_times():
+        while low < part.high and not self._has_first_times(low):
             high = end_of_days(low, part.high, days) if days else part.high
             self._add(await self._rows(*self._statement_of_sums(Part(low, high, part.source))))
             low, read = high, read + days
@@ -192,7 +197,11 @@ class _Run:
         classes = None if found is None else list(found)
         told = spans(low, high, {*self._names, *wanted.asked()})
         filters = (self._page.project_ids, wanted.model, wanted.key, wanted.outcome, classes)
-        return (self._sql["sums"], told.hours, told.days, *filters, *names, self._with_times, most)
+        known: tuple[Sequence[str | None], Sequence[str | None]] = ((), ())
+        if not self._is_by_time:
+            most = self._page.limit + 1 + len(self.groups)
+            known = ([first for first, _ in self.groups], [second for _, second in self.groups])
+        return (self._sql["sums"], told.hours, told.days, *filters, *names, self._with_times, most, *known)
 
     async def _rows(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
         rows = await within(self._connection, WHOLE_SECONDS, statement, *parameters)
@@ -276,9 +285,9 @@ def _value(name: str, text: str, projects: Mapping[int, str]) -> str | datetime.
 
 
 def _in_order(found: Mapping[Key, Sequence[asyncpg.Record]], groups: Sequence[str]) -> list[Key]:
-    """By time, then the largest first."""
+    """By time, then the largest first, and those of one size by name."""
     sizes = {key: sum([row["exchanges"] for row in rows]) for key, rows in found.items()}
-    keys = sorted(found, key=sizes.__getitem__, reverse=True)
+    keys = sorted(found, key=lambda key: (-sizes[key], key[0] or "", key[1] or ""))
     for place in reversed([place for place, name in enumerate(groups) if name in TIMES]):
         keys.sort(key=lambda key: int(key[place] or 0))
     return keys

@@ -21,7 +21,7 @@ from app.store.writing.content import talk_tip
 from app.store.writing.counted import REPEATED, count_once
 from app.store.writing.record import Record, Usage
 from app.store.writing.rows import Placed, columns, uuid_of
-from app.store.writing.sums import KEYS, SumRows, add_sums, sum_rows
+from app.store.writing.sums import add_sums, corrections, sum_rows
 from app.store.writing.tags import only_summed
 
 if TYPE_CHECKING:
@@ -200,11 +200,9 @@ class Redecoding:
         counted = {each.record.id: each for each in await count_once(connection, fresh)}
         new = [_summed(counted.get(each.record.id, each)) for each in placed]
         old = [_summed(Placed(each.kept.record, each.kept.project_id)) for each in changed]
-        before, after = sum_rows(old), sum_rows(new)
-        for sums in (_taken_away(before), after):
-            changing = {name: rows for name, rows in sums.items() if before[name] != after[name]}
-            changing["add_daily_tags"] = await only_summed(connection, changing.get("add_daily_tags", []))
-            await add_sums(connection, changing)
+        changing = corrections(sum_rows(old), sum_rows(new))
+        changing["add_daily_tags"] = await only_summed(connection, changing["add_daily_tags"])
+        await add_sums(connection, changing)
         times = [each.kept.record.started_at for each in changed]
         hour = datetime.timedelta(hours=1)
         for name in ("hours", "routes"):
@@ -223,15 +221,6 @@ def _summed(placed: Placed) -> Placed:
         return placed
     usage = replace(placed.record.usage, cost_status=None)
     return replace(placed, record=replace(placed.record, usage=usage))
-
-
-def _taken_away(sums: SumRows) -> SumRows:
-    """Sums that undo these; histograms are texts of numbers."""
-
-    def undo(row: tuple[Any, ...], keys: int) -> tuple[Any, ...]:
-        return (*row[:keys], *(f"-{each}" if isinstance(each, str) else -each for each in row[keys:]))
-
-    return {name: [undo(row, KEYS[name]) for row in rows] for name, rows in sums.items()}
 
 
 def _json(text: str | None) -> object:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.store.database.periods import week_of_day
+from app.store.database.writer import check_writer
 from app.store.statements import statements
 from app.store.sums.histogram import packed
 from app.store.writing.record import Record
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 KEYS = {
     "add_hourly": 7,
     "add_daily": 7,
-    "add_weekly": 4,
     "add_daily_models": 6,
     "add_hourly_routes": 5,
     "add_daily_users": 4,
     "add_daily_tags": 4,
+    "add_weekly": 4,
 }
-"""Statements that add sums, in the order in which all transactions use them, and how many columns their keys have."""
+"""Statements that add sums, in the order in which all transactions use them, and how many columns their keys have.
+
+Rows of weeks come last: most transactions want them, and wait until the one that has them is over.
+"""
 FAILED = 400
 ENDED_WELL = ("completed", "client_left")
 SumRows = dict[str, list[tuple[Any, ...]]]
@@ -91,10 +95,33 @@ def sum_rows(placed: Sequence[Placed]) -> SumRows:
 
 
 async def add_sums(connection: Connection, sums: SumRows) -> None:
-    """Adds them to what the store has."""
+    """Adds them to what the store has; raises StoreMisconfiguredError where a newer Verbatim keeps more of them.
+
+    That is asked last: a migration to more of them waits for those that are written, or is seen here.
+    """
     for statement in KEYS:
         if rows := sums.get(statement):
             await connection.execute(statements("sums")[statement], *columns(rows))
+    await check_writer(connection)
+
+
+def corrections(before: SumRows, after: SumRows) -> SumRows:
+    """What turns sums into others: nothing for those that stay the same."""
+    found = {}
+    for statement, keys in KEYS.items():
+        taken = [(row[:keys], [_undone(each) for each in row[keys:]]) for row in before[statement]]
+        given = [(row[:keys], row[keys:]) for row in after[statement]]
+        found[statement] = [row for row in _folded([*taken, *given]) if any(map(_counts, row[keys:]))]
+    return found
+
+
+def _undone(sum_: Any) -> Any:
+    """Histograms are texts of numbers."""
+    return f"-{sum_}" if isinstance(sum_, str) else -sum_
+
+
+def _counts(sum_: Any) -> bool:
+    return bool(int(sum_) if isinstance(sum_, str) else sum_)
 
 
 def hourly_sums(hourly: list[tuple[Any, ...]]) -> SumRows:

@@ -234,6 +234,50 @@ async def test_tags_and_status_codes_are_groups_too(pool: Pool, ingest: Ingest) 
     assert found[None, None][0] == 1
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"since": "2026-11-18T12:30:00Z"},
+        {"until": "2026-11-18T13:30:00Z"},
+        {"since": "2026-11-17T12:30:00Z", "until": "2026-11-19T13:30:00Z"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize(
+    "groups", [("day", "key"), ("hour", "key"), ("day", "hour"), ("hour", "day"), ("day",)]
+)
+async def test_groups_of_the_first_times_are_whole_where_a_time_has_odd_ends(
+    pool: Pool, ingest: Ingest, asked: dict[str, str], limit: int, groups: tuple[str, ...]
+) -> None:
+    minutes = [*range(-1500, 1700, 97), *range(25, 50), *range(85, 100)]
+    many = [
+        dataclasses.replace(record(at_ns=NOON_NS + minute * HOUR // 60), key=f"k{number % 3}")
+        for number, minute in enumerate(minutes)
+    ]
+    await ingest.deliver(many)
+    reader = Query(pool).stats
+    every = await reader.read(wanted(**asked), groups)
+    cut = await reader.read(wanted(**asked), groups, limit)
+    assert told(cut, *groups) == dict([*told(every, *groups).items()][:limit])
+    slow = await reader.read(wanted(**asked, min_input_tokens="0"), groups, limit)
+    assert slow.source == "exchanges"
+    assert told(slow, *groups) == told(cut, *groups)
+
+
+@pytest.mark.parametrize("groups", [("hour",), ("day",), ("day", "hour")])
+async def test_the_last_half_second_of_an_hour_belongs_to_it(
+    pool: Pool, ingest: Ingest, groups: tuple[str, ...]
+) -> None:
+    last = NOON_NS + 12 * HOUR - 300_000_000
+    await ingest.deliver([record(at_ns=last), record(at_ns=last + 600_000_000)])
+    reader = Query(pool).stats
+    quick = await reader.read(Filter(), groups)
+    slow = await reader.read(wanted(min_input_tokens="0"), groups)
+    assert len(quick.groups) == 2
+    assert told(quick, *groups) == told(slow, *groups)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 5, 11, 12, 13])
 async def test_the_largest_groups_are_added_up_whole(pool: Pool, ingest: Ingest, limit: int) -> None:
     chance = random.Random(4)

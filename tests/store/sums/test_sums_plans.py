@@ -38,8 +38,8 @@ HOURS = ((NOON, NOON + HOUR, *(NOON,) * 4), (DAY,) * 8)
 @pytest.mark.parametrize(
     ("name", "table", "parameters"),
     [
-        ("sums", "usage_daily", (*DAYS, [1], *FILTERS, "day", "key", True, 1_001)),
-        ("sums", "usage_hourly", (*HOURS, [1], *FILTERS, "hour", "key", True, 1_001)),
+        ("sums", "usage_daily", (*DAYS, [1], *FILTERS, "day", "key", True, 1_001, [], [])),
+        ("sums", "usage_hourly", (*HOURS, [1], *FILTERS, "hour", "key", True, 1_001, [], [])),
         ("users", "usage_daily_users", (DAY, DAY + ONE_DAY, [1], None, None, "day", "user", 1_001)),
     ],
     ids=lambda each: each if isinstance(each, str) and each != "sums" else "",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from app.clock import new_id, utc_now
-from app.errors import PoisonError, StoreUnavailableError
+from app.errors import PoisonError, StoreMisconfiguredError, StoreUnavailableError
 from app.store.database.pool import Pool
 from app.store.database.retention import Horizon
 from app.store.sums.histogram import bucket, counted
@@ -258,6 +258,20 @@ async def test_a_commit_whose_answer_is_lost_is_delivered_once_all_the_same(
         assert ask(EVERYTHING) == before
         await pool.close()
     shutil.rmtree(folder)
+
+
+async def test_a_database_that_asks_for_newer_writers_takes_nothing_until_they_come(
+    ingest: Ingest, pool: Pool, ask: Ask
+) -> None:
+    await ingest.deliver([record()])
+    async with pool.maintenance() as connection:
+        await connection.execute("UPDATE meta SET value = '99' WHERE key = 'min_writer'")
+        with pytest.raises(StoreMisconfiguredError, match="update Verbatim"):
+            await ingest.deliver([record()])
+        assert ask("SELECT count(*) FROM exchanges") == "1"
+        await connection.execute("UPDATE meta SET value = '1' WHERE key = 'min_writer'")
+    await ingest.deliver([record()])
+    assert ask("SELECT count(*) FROM exchanges") == "2"
 
 
 async def test_a_cancelled_delivery_leaves_nothing(ingest: Ingest, pool: Pool, ask: Ask) -> None:
