@@ -142,10 +142,17 @@ class Builder:
     async def _candidates(self, now: datetime.datetime) -> list[tuple[int, Period]]:
         """Weeks whose tail may fill a segment, or that are over."""
         async with self._pool.transaction(readonly=True) as connection:
-            rows = await connection.fetch(self._sql["waiting"])
+            names = await connection.fetch(self._sql["tails"])
+            weeks = [period_named("search_tail", each["partition_name"]) for each in names]
+            # A tail that grew while no builder came by may be gigabytes.
+            await connection.execute(self._sql["limit_searching"])
+            rows = await connection.fetch(
+                self._sql["waiting"],
+                *([each.first_id for each in weeks], [each.end_id for each in weeks], LIKELY_ROWS),
+            )
         found = []
         for row in rows:
-            period = period_named("search_tail", row["partition_name"])
+            period = weeks[row["number"] - 1]
             is_likely = row["texts"] >= LIKELY_ROWS or row["size_bytes"] >= LIKELY_BYTES
             is_left = row["texts"] >= LEFT_ROWS and _is_over(period, now)
             if is_likely or is_left:

@@ -171,10 +171,38 @@ ORDER BY t.exchange_id, t.message, found.at_character;
 -- lock_building: Lets one process at a time build; false where another one does. Released with the transaction.
 SELECT pg_try_advisory_xact_lock(7594032149);
 
--- waiting: Tails with their rows and bytes, by project and partition.
-SELECT project_id, tableoid::regclass::text AS partition_name, count(*) AS texts, sum(octet_length(folded)) AS size_bytes
-FROM search_tail
-GROUP BY project_id, tableoid;
+-- tails: Names of the weeks' tails.
+SELECT c.relname::text AS partition_name
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'search_tail'::regclass AND NOT i.inhdetachpending
+ORDER BY c.relname;
+
+-- waiting: Texts and bytes of weeks' tails by project, counted up to a number of texts (first ids, end ids, most texts).
+WITH RECURSIVE saying AS (
+    SELECT w.number, w.first_id, w.end_id, t.project_id
+    FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS w (first_id, end_id, number)
+    CROSS JOIN LATERAL (
+        SELECT project_id FROM search_tail
+        WHERE exchange_id >= w.first_id AND exchange_id < w.end_id
+        ORDER BY project_id LIMIT 1
+    ) AS t
+    UNION ALL
+    SELECT p.number, p.first_id, p.end_id, t.project_id
+    FROM saying AS p
+    CROSS JOIN LATERAL (
+        SELECT project_id FROM search_tail
+        WHERE exchange_id >= p.first_id AND exchange_id < p.end_id AND project_id > p.project_id
+        ORDER BY project_id LIMIT 1
+    ) AS t
+)
+SELECT s.number, s.project_id, count(*) AS texts, sum(t.size_bytes) AS size_bytes
+FROM saying AS s
+CROSS JOIN LATERAL (
+    SELECT octet_length(folded) AS size_bytes FROM search_tail
+    WHERE project_id = s.project_id AND exchange_id >= s.first_id AND exchange_id < s.end_id
+    ORDER BY exchange_id LIMIT $3::int8
+) AS t
+GROUP BY s.number, s.project_id;
 
 -- take: The oldest texts of a week's tail (project, first id, end id, limit), within a number of bytes.
 SELECT exchange_id, message, folded FROM (
