@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.backlog import DATABASE, RECORDER
 from bench.loads import LATENCY_ONE, LITELLM, MANY, NGINX, PACED, USUAL, VERBATIM
 from bench.plan import MEMORY_AFTER
 from bench.results import Results, Soaked
@@ -67,7 +66,7 @@ def _of_the_record(results: Results) -> list[Figure]:
     cpu_us = rate = None
     made = max(window.rate for window in results.of(MANY, VERBATIM))
     if drain is not None:
-        cpu_us, rate = drain.cpu_us[RECORDER] + drain.cpu_us[DATABASE], drain.rate
+        cpu_us, rate = min(each.recording_us for each in results.drains), drain.rate
         made = max(made, drain.made_rate)
     lost = None if count is None else float(abs(count.accepted - count.recorded) + count.dropped)
     return [

@@ -39,8 +39,10 @@ class Plan:
     """How long the recorder may take to deliver what is left at the end."""
     limit_seconds: float
     """The whole run."""
-    drain_exchanges: int = 0
-    """What clients make as a backlog for the recorder, at least; 0: it is not measured."""
+    drains: int = 0
+    """Backlogs that the recorder works off, one after another."""
+    drain_exchanges: int = 10_000
+    """What clients make as a backlog, at least."""
     big_bodies: int = 0
     """Requests, and answers, of 100 MB."""
     soak_to: int = 0
@@ -61,8 +63,8 @@ FULL = Plan(
     rounds=2,
     fill_to=MEMORY_AFTER,
     catch_up_seconds=150,
-    limit_seconds=600,
-    drain_exchanges=10_000,
+    limit_seconds=780,
+    drains=3,
     big_bodies=2,
     scale_to=2,
 )

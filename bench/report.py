@@ -155,11 +155,13 @@ def _record(results: Results) -> list[str]:
         ]
     if (drain := results.drain) is not None:
         cpu = ", ".join(f"{name} {us:.0f} µs" for name, us in drain.cpu_us.items())
+        every = ", ".join(f"{each.rate:,.0f}/s and {each.recording_us:.0f} µs" for each in results.drains)
         lines += [
             "",
             f"Drain: with the recorder held, the worker took {drain.made_rate:,.0f} exchanges/s into its journal; then"
             f" one recorder took these {drain.exchanges:,} out of it in {drain.seconds:.1f} s,"
-            f" **{drain.rate:,.0f}/s** (at least {DRAIN_MUST:,.0f} are needed); CPU per exchange: {cpu}.",
+            f" **{drain.rate:,.0f}/s** (at least {DRAIN_MUST:,.0f} are needed); CPU per exchange: {cpu}."
+            f" Every backlog, its rate and the CPU of recorder and PostgreSQL: {every}.",
         ]
     if results.recorder_memory is not None:
         held_mb = results.recorder_memory.peak_rss_mb

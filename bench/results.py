@@ -127,7 +127,7 @@ class Results:
     memory_after: int = 0
     """Exchanges that the worker had had when its memory was read."""
     soaked: list[Soaked] = field(default_factory=list)
-    drain: Drain | None = None
+    drains: list[Drain] = field(default_factory=list)
     recorder_memory: Memory | None = None
     """Of the recorder, after bodies of 100 MB."""
     scaled: list[Scaled] = field(default_factory=list)
@@ -137,6 +137,11 @@ class Results:
     complaints: list[str] = field(default_factory=list)
     """What went wrong on the way: errors of clients, answers with other bytes."""
     is_quick: bool = False
+
+    @property
+    def drain(self) -> Drain | None:
+        """The fastest."""
+        return max(self.drains, key=lambda each: each.rate, default=None)
 
     def of(self, load: Load, side: str) -> list[Window]:
         """One side's windows of a load."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.store.database.cluster import find_cluster
 from bench import backlog, loads, processes, record, streams, wrk
 from bench.loads import LITELLM, MANY, NGINX, ONE, PACED, PROXIES, STEADY, USUAL, VERBATIM, Load
 from bench.payloads import BURST, LARGE, TLS, answer_body, numbered, request_parts, stream_events, unchunked
@@ -138,12 +139,13 @@ class Session:
                 await asyncio.sleep(0.5)
 
     async def _drain(self) -> None:
-        """The recorder by itself: a backlog, then bodies of 100 MB."""
+        """The recorder by itself: backlogs, then bodies of 100 MB."""
         _tell("the recorder by itself")
         plan, results = self.plan, self.results
-        who = backlog.Processes(self.recorder, processes.child(self.product.process.pid, DATABASE))
-        if plan.drain_exchanges:
-            results.drain = await backlog.measure_drain(
+        url = find_cluster(self.product.data_dir).url
+        who = backlog.Processes(self.recorder, processes.child(self.product.process.pid, DATABASE), url)
+        for _ in range(plan.drains):
+            drain = await backlog.measure_drain(
                 self.product,
                 self.tools.wrk,
                 self.folder,
@@ -151,6 +153,7 @@ class Session:
                 connections=plan.connections,
                 exchanges=plan.drain_exchanges,
             )
+            results.drains.append(drain)
         if plan.big_bodies:
             results.recorder_memory = await backlog.measure_big_bodies(self.product, who, plan.big_bodies)
 

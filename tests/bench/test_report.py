@@ -116,11 +116,11 @@ def test_a_window_records_a_bounded_number_of_exchanges() -> None:
 
 def test_a_recorder_that_is_too_slow_or_too_large_is_missed() -> None:
     results = _results()
-    results.drain = Drain(12_000, 6.1, {"recorder": 300.0, "PostgreSQL": 50.0})
+    results.drains = [Drain(12_000, 6.1, {"recorder": 300.0, "PostgreSQL": 50.0})]
     results.recorder_memory = Memory(100.0, 301.0, None)
     assert len(missed(results)) == 2
     assert "**1,967/s**" in render(results)
-    results.drain = Drain(12_000, 5.9, {"recorder": 300.0, "PostgreSQL": 50.0})
+    results.drains.append(Drain(12_000, 5.9, {"recorder": 300.0, "PostgreSQL": 50.0}))
     results.recorder_memory = Memory(100.0, 299.0, None)
     assert missed(results) == []
 
@@ -139,13 +139,13 @@ def test_a_figure_is_told_beside_its_goal_and_one_that_was_not_measured_is_not_g
 
 def test_more_is_better_where_it_is() -> None:
     results = _results()
-    results.drain = Drain(
-        12_000, 3.0, {"recorder": 100.0, "PostgreSQL": 20.0, "search builder": 900.0}, 9_999
-    )
+    slow = Drain(12_000, 5.0, {"recorder": 200.0, "PostgreSQL": 20.0, "search builder": 900.0}, 9_000)
+    fast = Drain(12_000, 3.0, {"recorder": 100.0, "PostgreSQL": 20.0, "search builder": 900.0}, 9_999)
+    results.drains = [slow, fast]
     verdicts = _verdicts(results)
     assert verdicts["exchanges a second out of the journal"] == "must"
     assert verdicts["exchanges a second into the journal, one core"] == "**missed**"
-    results.drain = replace(results.drain, made_rate=20_001.0)
+    results.drains = [slow, replace(fast, made_rate=20_001.0)]
     assert _verdicts(results)["exchanges a second into the journal, one core"] == "goal"
     assert verdicts["CPU per exchange, recorder and PostgreSQL"] == "goal"
 

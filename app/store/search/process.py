@@ -16,6 +16,7 @@ from app.errors import StoreError
 from app.store.database.pool import Pool
 from app.store.search.building import Builder
 
+APPLICATION = "verbatim search builder"
 NICENESS = 19
 PAUSE_SECONDS = 2.0
 IDLE_NS = 60_000_000_000
@@ -24,7 +25,7 @@ EXIT_FAILED = 3
 
 async def build(url: str) -> None:
     """Builds until there has been nothing to do for IDLE_NS; raises StoreError."""
-    pool = Pool(url, size=1, application="verbatim search builder")
+    pool = Pool(url, size=1, application=APPLICATION)
     builder = Builder(pool)
     busy_ns = monotonic_ns()
     try:
