@@ -21,7 +21,7 @@ RECORDER, DATABASE, BUILDER = "recorder", "PostgreSQL", "search builder"
 """Who takes CPU for the record; the search builder with its own backend of PostgreSQL."""
 _ID_FIELD = b"x-verbatim-exchange-id: "
 _MOST_WINDOWS = 5
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.2
 _WAIT_SECONDS = 120.0
 _BUILDER_SECONDS = 60.0
 _LOOK_SECONDS, _IDLE_SHARE = 4.0, 0.05

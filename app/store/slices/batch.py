@@ -45,6 +45,7 @@ ASKED_FROM_NODES = 4
 """A shorter chain of which nothing is remembered is inserted without asking."""
 REMEMBERED_NODES = 65_536
 REMEMBERED_OF_A_CHAIN = 3
+_NONE: frozenset[bytes] = frozenset()
 
 Place = tuple[int, datetime.date]
 """The number of a project and the week: what pieces are shared within."""
@@ -62,26 +63,31 @@ class BodyNodes:
 
 
 class KnownNodes:
-    """The ends of chains that were written lately, the oldest forgotten first."""
+    """The ends of chains that were written lately. All of the older half are forgotten at once: taking out one for each
+    that comes in would leave the recorder's memory in holes."""
 
     def __init__(self, most: int = REMEMBERED_NODES) -> None:
-        self._most = most
-        self._nodes: dict[Named, None] = {}
+        self._most_young = most // 2
+        self._young: dict[Place, set[bytes]] = {}
+        self._young_nodes = 0
+        self._old: dict[Place, set[bytes]] = {}
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return sum(len(nodes) for half in (self._young, self._old) for nodes in half.values())
 
     def deepest(self, place: Place, nodes: Sequence[bytes]) -> bytes | None:
         """The last of these nodes that is remembered."""
-        return next((node for node in reversed(nodes) if (place, node) in self._nodes), None)
+        young, old = self._young.get(place, _NONE), self._old.get(place, _NONE)
+        return next((node for node in reversed(nodes) if node in young or node in old), None)
 
     def add(self, place: Place, nodes: Sequence[bytes]) -> None:
         """Remembers the end of a chain; the last slice may grow, so some before it too."""
-        for node in nodes[-REMEMBERED_OF_A_CHAIN:]:
-            self._nodes.pop((place, node), None)
-            self._nodes[place, node] = None
-        while len(self._nodes) > self._most:
-            del self._nodes[next(iter(self._nodes))]
+        young = self._young.setdefault(place, set())
+        before = len(young)
+        young.update(nodes[-REMEMBERED_OF_A_CHAIN:])
+        self._young_nodes += len(young) - before
+        if self._young_nodes >= self._most_young:
+            self._old, self._young, self._young_nodes = self._young, {}, 0
 
 
 @value
