@@ -182,10 +182,12 @@ async def test_batches_that_share_conversations_do_not_deadlock(
 
 def test_what_is_remembered_is_bounded_and_the_latest() -> None:
     known = KnownNodes(10)
+    sizes = []
     for number in range(100):
         known.add(PLACE, [b"%d" % number])
-    known.add(PLACE, [b"91"])
-    known.add(PLACE, [b"new"])
-    assert len(known) == 10
-    assert known.deepest(PLACE, [b"90", b"91"]) == b"91"
-    assert known.deepest(PLACE, [b"90"]) is None and known.deepest((2, WEEK), [b"91"]) is None
+        sizes.append(len(known))
+        # Never less than the younger half.
+        assert all(known.deepest(PLACE, [b"%d" % each]) for each in range(max(0, number - 4), number + 1))
+    assert max(sizes) <= 10
+    assert known.deepest(PLACE, [b"50"]) is None and known.deepest((2, WEEK), [b"99"]) is None
+    assert known.deepest(PLACE, [b"98", b"99", b"unknown"]) == b"99"
