@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-import zlib
+
+# The CRC-32 of zlib, in a tenth of the time where the processor helps.
+from zlib_ng.zlib_ng import crc32
 
 from app.errors import FrameError
 from app.exchange import FrameType
@@ -17,12 +19,13 @@ NO_EXCHANGE = bytes(16)
 
 _PREFIX = struct.Struct("<4sI")
 _REST = struct.Struct("<IBBH16sQI")
-HEADER_BYTES = _PREFIX.size + _REST.size
+_HEADER = struct.Struct("<4sIIBBH16sQI")
+HEADER_BYTES = _HEADER.size
 
 
 def salt_crc(salt: bytes) -> int:
     """CRC-32 of a segment's salt: the start value of every frame's CRC in that segment."""
-    return zlib.crc32(salt)
+    return crc32(salt)
 
 
 def encode_frame(
@@ -36,7 +39,7 @@ def encode_frame(
 ) -> bytes:
     """The 44 header bytes for a payload of at most 1 MiB; the payload follows them on disk."""
     rest = _REST.pack(len(payload), kind, flags, FORMAT_VERSION, exchange_id, monotonic_ns, sequence)
-    return _PREFIX.pack(MAGIC, zlib.crc32(payload, zlib.crc32(rest, start_crc))) + rest
+    return _PREFIX.pack(MAGIC, crc32(payload, crc32(rest, start_crc))) + rest
 
 
 @value
@@ -63,20 +66,23 @@ def decode_frame(
     """The frame at `position` of `data`, or None where it is not all there yet; `base_offset` is where data stands
     in the segment. Raises FrameError where no valid frame of this format starts here."""
     available = len(data) - position
-    head = bytes(data[position : position + HEADER_BYTES])
-    if head[:4] != MAGIC[: len(head)]:
-        raise FrameError("no magic")
     if available < HEADER_BYTES:
+        if bytes(data[position : position + len(MAGIC)]) != MAGIC[:available]:
+            raise FrameError("no magic")
         return None
-    crc = _PREFIX.unpack_from(head)[1]
-    length, kind, flags, version, exchange_id, monotonic_ns, sequence = _REST.unpack_from(head, _PREFIX.size)
+    magic, crc, length, kind, flags, version, exchange_id, monotonic_ns, sequence = _HEADER.unpack_from(
+        data, position
+    )
+    if magic != MAGIC:
+        raise FrameError("no magic")
     if length > MAX_PAYLOAD_BYTES:
         raise FrameError(f"payload of {length} bytes")
     if available < HEADER_BYTES + length:
         return None
-    payload = bytes(data[position + HEADER_BYTES : position + HEADER_BYTES + length])
-    if zlib.crc32(payload, zlib.crc32(head[_PREFIX.size :], start_crc)) != crc:
+    end = position + HEADER_BYTES + length
+    if crc32(memoryview(data)[position + _PREFIX.size : end], start_crc) != crc:
         raise FrameError("CRC")
+    payload = bytes(data[position + HEADER_BYTES : end])
     if version != FORMAT_VERSION:
         raise FrameError(f"format version {version}")
     return Frame(base_offset + position, kind, flags, exchange_id, monotonic_ns, sequence, payload)
