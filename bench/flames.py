@@ -1,10 +1,11 @@
 """A flame graph of a process from py-spy's samples: an SVG, written by hand. Pure.
 
-    py-spy record --native --rate 800 --duration 6 --format raw --output samples --pid PID
+    py-spy record --nonblocking --rate 800 --duration 6 --format raw --output samples --pid PID
     python3 -m bench.flames "What it is of" <samples >flames.svg
 
-Shown is what runs on the event loop: its Python frames, and below each the C function in which the process was. A frame
-is as wide as the share of samples that have it; what calls it lies beneath.
+Shown are the Python frames of what runs on the event loop. A frame is as wide as the share of samples that have it, and
+what calls it lies beneath. (Without `--nonblocking` py-spy stops the process for each sample, which makes system calls
+seem three times as dear as the kernel says they are.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _WIDTH, _ROW, _TITLE, _SIDE = 1200, 17, 36, 8
 _CHARACTER = 6.3
 """Width of one, at the size of the text."""
 _LEAST_SHARE = 0.002
-_OURS, _OTHERS, _NATIVE = "#8fb5f5", "#f2cf8c", "#d9dde3"
+_OURS, _OTHERS = "#8fb5f5", "#f2cf8c"
 
 
 @dataclass(slots=True)
@@ -41,22 +42,11 @@ def read(lines: Iterable[str]) -> Frame:
     loop = Frame("event loop")
     for line in lines:
         stack, _, samples = line.rpartition(" ")
+        # Line numbers go: `name (file:line)`.
         frames = [frame.rpartition(":")[0] or frame for frame in stack.split(";")]
         if _LOOP in frames:
-            _add(loop, _told(frames[frames.index(_LOOP) + 1 :]), int(samples))
+            _add(loop, [f"{frame})" for frame in frames[frames.index(_LOOP) + 1 :]], int(samples))
     return loop
-
-
-def _told(frames: list[str]) -> list[str]:
-    """Python's own frames, and the last of all where it is none of them."""
-    told = [frame.rstrip(")") + ")" for frame in frames if _is_python(frame)]
-    if frames and not _is_python(frames[-1]):
-        told.append(frames[-1].partition(" (")[0])
-    return told
-
-
-def _is_python(frame: str) -> bool:
-    return frame.rstrip(")").endswith((".py", ".pyx", "(<string>"))
 
 
 def _add(frame: Frame, names: list[str], samples: int) -> None:
@@ -90,7 +80,7 @@ def _draw(parts: list[str], frame: Frame, of: int, left: float, top: float) -> N
     parts.append(
         f"<g><title>{escape(frame.name)}: {frame.samples / of:.1%}</title>"
         f'<rect x="{left:.1f}" y="{top:.0f}" width="{max(0.3, width - 0.5):.1f}" height="{_ROW - 1}"'
-        f' fill="{_colour(frame.name)}"/>{text}</g>'
+        f' fill="{_colour(frame)}"/>{text}</g>'
     )
     for each in sorted(frame.called.values(), key=lambda called: called.name):
         if each.samples >= of * _LEAST_SHARE:
@@ -98,10 +88,8 @@ def _draw(parts: list[str], frame: Frame, of: int, left: float, top: float) -> N
             left += room * each.samples / of
 
 
-def _colour(name: str) -> str:
-    if "(app/" in name:
-        return _OURS
-    return _OTHERS if ".py" in name else _NATIVE
+def _colour(frame: Frame) -> str:
+    return _OURS if "(app/" in frame.name else _OTHERS
 
 
 if __name__ == "__main__":
