@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from app.store.database.partitions import Partitions
+from app.store.database.periods import period_of
 from app.store.database.pool import Pool
 from app.store.filters.filter import HIGHEST_ID, LOWEST_ID
 from app.store.statements import statements
@@ -136,3 +137,30 @@ async def test_a_new_weeks_texts_are_found_by_their_exchanges_before_autovacuum_
         read = [each for each in await explained(pool, name, *parameters) if "Index Name" in each]
         indexes = {each["Index Name"] for each in read if each["Relation Name"].startswith("search_text")}
         assert indexes == {"search_text_w2026_11_16_project_id_exchange_id_idx"}, name
+
+
+async def test_of_a_long_tail_no_more_is_counted_than_is_asked_for(filled: Pool) -> None:
+    weeks = [period_of("week", WEEK_START + datetime.timedelta(days=7 * each)) for each in range(-1, 2)]
+    spans = ([each.first_id for each in weeks], [each.end_id for each in weeks])
+    async with filled.maintenance() as connection:
+        # A second project says less, a third nothing.
+        await connection.execute("INSERT INTO projects (name) VALUES ('second'), ('third')")
+        second = await connection.fetchval("SELECT id FROM projects WHERE name = 'second'")
+        said = "SELECT exchange_id, message, folded FROM search_tail WHERE project_id = 1 LIMIT 7"
+        await connection.execute(
+            f"INSERT INTO search_tail (project_id, exchange_id, message, folded) SELECT {second}, * FROM ({said})"
+        )
+    async with filled.transaction(readonly=True) as connection:
+        counts = await connection.fetch(statements("search")["waiting"], *spans, 20)
+        every = await connection.fetch(statements("search")["waiting"], *spans, 1 << 40)
+        held = await connection.fetchrow(
+            "SELECT count(*), sum(octet_length(folded)) FROM search_tail WHERE project_id = 1"
+        )
+    assert {(row["number"], row["project_id"], row["texts"]) for row in counts} == {
+        (2, 1, 20),
+        (2, second, 7),
+    }
+    assert held[0] > 100 and (held[0], held[1]) in {(row["texts"], row["size_bytes"]) for row in every}
+    read = await explained(filled, "waiting", *spans, 20)
+    rows = sum(each["Actual Rows"] * each["Actual Loops"] for each in read if "Index Name" in each)
+    assert rows < 50 and not [each for each in read if each["Node Type"] == "Seq Scan"]
