@@ -160,7 +160,8 @@ async def test_of_a_long_tail_no_more_is_counted_than_is_asked_for(filled: Pool)
         (2, 1, 20),
         (2, second, 7),
     }
-    assert held[0] > 100 and (held[0], held[1]) in {(row["texts"], row["size_bytes"]) for row in every}
+    assert held is not None and held[0] > 100
+    assert (held[0], held[1]) in {(row["texts"], row["size_bytes"]) for row in every}
     read = await explained(filled, "waiting", *spans, 20)
     rows = sum(each["Actual Rows"] * each["Actual Loops"] for each in read if "Index Name" in each)
     assert rows < 50 and not [each for each in read if each["Node Type"] == "Seq Scan"]
