@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-# The CRC-32 of zlib, in a tenth of the time where the processor helps.
+# The CRC-32 of zlib in a fifth of the time for a kilobyte, in a fourteenth for a hundred.
 from zlib_ng.zlib_ng import crc32
 
 from app.errors import FrameError
@@ -19,7 +19,7 @@ NO_EXCHANGE = bytes(16)
 
 _PREFIX = struct.Struct("<4sI")
 _REST = struct.Struct("<IBBH16sQI")
-_HEADER = struct.Struct("<4sIIBBH16sQI")
+_HEADER = struct.Struct(_PREFIX.format + _REST.format.removeprefix("<"))
 HEADER_BYTES = _HEADER.size
 
 

@@ -23,6 +23,13 @@ def test_a_frame_is_44_bytes_and_its_payload() -> None:
     )
 
 
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 63, 64, 255, 4_099, MAX_PAYLOAD_BYTES])
+def test_the_crc_is_the_one_of_zlib_whatever_computes_it(size: int) -> None:
+    payload = random.Random(size).randbytes(size)
+    header = encode_frame(START, 4, exchange_id(1), 77, 8, payload)
+    assert int.from_bytes(header[4:8], "little") == zlib.crc32(SALT + header[8:] + payload)
+
+
 @pytest.mark.parametrize("payload", [b"", b"x", b"\xf5LJ1" * 30, bytes(MAX_PAYLOAD_BYTES)])
 def test_a_frame_is_read_as_it_was_written(payload: bytes) -> None:
     data = encode_frame(START, 4, exchange_id(1), 77, 8, payload, 1) + payload
