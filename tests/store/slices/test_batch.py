@@ -191,3 +191,12 @@ def test_what_is_remembered_is_bounded_and_the_latest() -> None:
     assert max(sizes) <= 10
     assert known.deepest(PLACE, [b"50"]) is None and known.deepest((2, WEEK), [b"99"]) is None
     assert known.deepest(PLACE, [b"98", b"99", b"unknown"]) == b"99"
+
+
+def test_what_is_written_again_is_remembered_from_then_on() -> None:
+    known = KnownNodes(10)
+    for number in range(100):
+        known.add(PLACE, [b"%d" % number])
+        if number % 4 == 0:
+            known.add(PLACE, [b"again"])
+        assert known.deepest(PLACE, [b"again"]) == b"again"
