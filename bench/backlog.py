@@ -89,7 +89,8 @@ async def measure_drain(
     async with backends.watched(who.database_url, BUILDER_APPLICATION) as builders:
         await _until_recorded(product, last)
         took = time.perf_counter() - begun
-        after = _cpu_seconds(who)
+    # After the last look, so that nothing is taken off that is not in it.
+    after = _cpu_seconds(who)
     after[DATABASE] -= builders.cpu_seconds
     after[BUILDER] += builders.cpu_seconds
     cpu_us = {name: (after[name] - before[name]) * 1e6 / backlog for name in before}
