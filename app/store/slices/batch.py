@@ -63,8 +63,8 @@ class BodyNodes:
 
 
 class KnownNodes:
-    """The ends of chains that were written lately. All of the older half are forgotten at once: to take the first out of
-    a dict for each that comes in, Python walks over the places of all that went before."""
+    """The ends of chains that were written lately. All of the older half are forgotten at once: to take the first
+    out of a dict for each that comes in, Python walks over the places of all that went before."""
 
     def __init__(self, most: int = REMEMBERED_NODES) -> None:
         self._most_young = most // 2
